@@ -1,0 +1,2 @@
+//! eagle-lab.
+fn main() {}
