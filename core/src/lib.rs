@@ -1,1 +1,4 @@
 //! eagle-core.
+pub mod data;
+pub mod nn;
+pub mod tensor;

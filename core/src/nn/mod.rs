@@ -1,0 +1,2 @@
+//! Operations and layers.
+pub mod kernels;
