@@ -1,5 +1,7 @@
 //! Samples, pictures and data sets: what a model learns from and is judged by.
 
+pub mod preprocess;
+
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,2 +1,5 @@
 //! Operations and layers.
+pub mod builder;
 pub mod kernels;
+
+pub use builder::{Builder, Init, ParamShape, Store};
