@@ -276,14 +276,14 @@ pub trait ProjectorConfig: Debug + Send + Sync {
 /// Keys and values of the positions that an LLM has seen, per layer; it starts empty.
 #[derive(Debug, Default)]
 pub struct KvCache {
-    /// Per layer: keys and values, each `[B, T, H, D]`.
-    pub layers: Vec<(Tensor, Tensor)>,
+    /// Per layer: keys and values, each `[B, T, H, D]`; `None` before the first position.
+    pub layers: Vec<Option<(Tensor, Tensor)>>,
 }
 
 impl KvCache {
     /// The number of positions seen.
     pub fn len(&self) -> usize {
-        self.layers.first().map_or(0, |(keys, _)| keys.shape()[1])
+        self.layers.first().and_then(Option::as_ref).map_or(0, |(keys, _)| keys.shape()[1])
     }
 
     /// Whether no position was seen.

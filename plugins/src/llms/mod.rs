@@ -1,0 +1,5 @@
+//! LLMs: one file each.
+
+mod llama;
+
+pub use llama::Llama;
