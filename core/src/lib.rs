@@ -1,5 +1,6 @@
 //! eagle-core.
 pub mod data;
+pub mod graph;
 pub mod nn;
 pub mod registry;
 pub mod seed;
