@@ -1,5 +1,7 @@
 //! What can run: an experiment whose names, ports and shapes are all known to fit.
 
+mod view;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
