@@ -1,1 +1,3 @@
 //! eagle-plugins.
+pub mod datasets;
+pub mod world;
