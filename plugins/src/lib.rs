@@ -3,10 +3,12 @@
 //! A component's file holds its configuration, its promise of shapes, its build and its forward
 //! pass, and registers itself; nothing else needs to know it.
 
+pub mod datasets;
 pub mod encoders;
 pub mod fusions;
 pub mod llms;
 pub mod projectors;
+pub mod world;
 
 /// Every plugin linked into this program, this crate's among them.
 ///

@@ -1,6 +1,7 @@
 //! A stage of training: what is trained, on what, and how.
 
 use super::{PluginSpec, Span, Spanned};
+pub use crate::text::TooLong;
 
 /// The conversation templates that a stage may name.
 pub const TEMPLATES: [&str; 2] = ["plain", "vicuna_v1"];
@@ -17,20 +18,6 @@ pub enum Schedule {
     Linear,
     /// Not at all.
     Constant,
-}
-
-/// What becomes of a sample that is longer than `max_length`.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
-)]
-pub enum TooLong {
-    /// The run stops and names the sample.
-    #[default]
-    Error,
-    /// Its end is cut off, and counted.
-    Truncate,
-    /// It is left out, and counted.
-    Skip,
 }
 
 /// A stage as it was typed.

@@ -9,9 +9,8 @@ use crate::data::preprocess::{ImageSpec, prepare};
 use crate::data::{DataError, Dataset, Sample};
 use crate::nn::ops::Row;
 use crate::seed::Rng;
-use crate::spec::TooLong;
 use crate::tensor::{Dev, Result as TensorResult, Tensor};
-use crate::text::{Piece, Template, Tokenizer};
+use crate::text::{EncodeError, Fitted, Piece, Template, Tokenizer, TooLong};
 
 /// How a conversation becomes a sequence.
 #[derive(Clone)]
@@ -135,33 +134,21 @@ impl TextSpec {
     /// # Errors
     /// The conversation can't be encoded, or is too long and that is an error.
     pub fn encode(&self, sample: &Sample) -> Result<Option<Sequence>, DataError> {
-        let pieces = self.template.encode(&self.tokenizer, sample)?;
-        let mut sequence = self.lay_out(&pieces);
-        if sequence.rows.len() > self.max_length {
-            match self.too_long {
-                TooLong::Skip => return Ok(None),
-                TooLong::Truncate => {
-                    sequence.rows.truncate(self.max_length);
-                    sequence.targets.retain(|(row, _)| row + 1 < self.max_length);
-                    sequence.truncated = true;
-                }
-                TooLong::Error => {
-                    let detail = format!(
-                        "{} tokens ({} of them visual), but at most {} fit; shorten it, raise \
-                         `max_length`, or say `too_long: Truncate` or `too_long: Skip`",
-                        sequence.rows.len(),
-                        if sequence.pictured { self.visual_tokens } else { 0 },
-                        self.max_length
-                    );
-                    return Err(DataError::Sample { sample: sample.id.clone(), detail });
-                }
+        let fault = |error: EncodeError| DataError::Sample {
+            sample: sample.id.clone(),
+            detail: error.kind.to_string(),
+        };
+        let encoded = self.template.encode(&self.tokenizer, sample).map_err(fault)?;
+        let fitted = encoded
+            .fit(&sample.id, self.max_length, self.visual_tokens, self.too_long)
+            .map_err(fault)?;
+        Ok(match fitted {
+            Fitted::Whole(encoded) => Some(self.lay_out(&encoded.pieces)),
+            Fitted::Truncated(encoded) => {
+                Some(Sequence { truncated: true, ..self.lay_out(&encoded.pieces) })
             }
-        }
-        if sequence.targets.is_empty() {
-            let detail = "no token of an answer is left to learn from".into();
-            return Err(DataError::Sample { sample: sample.id.clone(), detail });
-        }
-        Ok(Some(sequence))
+            Fitted::Skipped => None,
+        })
     }
 
     /// The rows of a prompt: everything up to where the last turn's answer begins.
@@ -169,14 +156,16 @@ impl TextSpec {
     /// # Errors
     /// The conversation can't be encoded, or leaves no room for `answer` tokens.
     pub fn prompt(&self, sample: &Sample, answer: usize) -> Result<Sequence, DataError> {
-        let sequence = self.lay_out(&self.template.prompt(&self.tokenizer, sample)?);
+        let fault = |detail: String| DataError::Sample { sample: sample.id.clone(), detail };
+        let last = sample.turns.len().saturating_sub(1);
+        let pieces = self.template.prompt(&self.tokenizer, sample, last);
+        let sequence = self.lay_out(&pieces.map_err(|error| fault(error.kind.to_string()))?);
         if sequence.rows.len() + answer > self.max_length {
-            let detail = format!(
+            return Err(fault(format!(
                 "a prompt of {} tokens leaves no room for an answer of {answer} within {}",
                 sequence.rows.len(),
                 self.max_length
-            );
-            return Err(DataError::Sample { sample: sample.id.clone(), detail });
+            )));
         }
         Ok(sequence)
     }

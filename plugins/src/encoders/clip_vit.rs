@@ -87,7 +87,7 @@ impl ClipVit {
 
 impl EncoderConfig for ClipVit {
     fn image(&self) -> ImageSpec {
-        ImageSpec { fit: self.fit, ..ImageSpec::clip(self.image_size) }
+        ImageSpec { size: self.image_size, fit: self.fit, ..ImageSpec::default() }
     }
 
     fn output(&self) -> std::result::Result<MapShape, Misfit> {

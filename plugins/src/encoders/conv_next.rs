@@ -56,7 +56,7 @@ impl ConvNext {
 
 impl EncoderConfig for ConvNext {
     fn image(&self) -> ImageSpec {
-        ImageSpec { fit: self.fit, ..ImageSpec::clip(self.image_size) }
+        ImageSpec { size: self.image_size, fit: self.fit, ..ImageSpec::default() }
     }
 
     fn output(&self) -> std::result::Result<MapShape, Misfit> {

@@ -4,11 +4,16 @@
 //!
 //! `[B, T, width]` to hidden states `[B, T, width]`, after the final norm.
 
+use std::path::Path;
+
 use eagle_core::nn::layers::{Attention, AttentionNames, GatedMlp, RmsNorm, Rope};
 use eagle_core::nn::{Builder, Init, cost, ops};
-use eagle_core::registry::{Cost, KvCache, Llm, LlmConfig, Misfit, Tap, TokenizerSource};
+use eagle_core::registry::{Cost, KvCache, Llm, LlmConfig, Misfit, Tap};
 use eagle_core::tensor::{Param, Result, Tensor};
 
+use eagle_core::text::{TextError, Tokenizer};
+
+use super::TokenizerSource;
 use crate::encoders::check_heads;
 
 eagle_core::config! {
@@ -68,8 +73,8 @@ impl LlmConfig for Llama {
         self.context
     }
 
-    fn tokenizer(&self) -> TokenizerSource {
-        self.tokenizer.clone()
+    fn tokenizer(&self, base: &Path) -> std::result::Result<Tokenizer, TextError> {
+        self.tokenizer.open(base)
     }
 
     fn validate(&self) -> std::result::Result<(), Misfit> {

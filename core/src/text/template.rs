@@ -1,0 +1,512 @@
+//! Conversation templates: how turns become one text, and which of its tokens are learnt.
+//!
+//! The text is LLaVA's, to the character, and so are its tokens: it is cut at the pictures, and
+//! what lies between two of them is tokenized as a whole. Which tokens are labelled is known from
+//! the bytes they come from. LLaVA counts the tokens of each round again instead, and drops the
+//! sample from training with a printed warning where the counts disagree; a token that belongs to
+//! a question and to its answer is an error here, which names the sample.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::tokenizer::{TextError, Tokenizer};
+use crate::data::Sample;
+
+/// What stands for the picture in a question.
+pub const IMAGE: &str = "<image>";
+
+/// How a conversation is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Template {
+    /// `<image>answer⏎`: LLaVA's `plain`, for pre-training on captions. One turn, with a picture;
+    /// the question is ignored.
+    Plain,
+    /// `<image>question⏎ answer</s>`: as short as it can be, for models that learn to speak here.
+    /// The answer follows a space, so that its words have the tokens of running text.
+    Mini,
+    /// A system prompt, then `USER: <image>⏎question ASSISTANT: answer</s>`: LLaVA-1.5's and
+    /// EAGLE's.
+    VicunaV1,
+    /// Llama 3's headers, with LLaVA's system prompt. One `<|begin_of_text|>`, where EAGLE's code
+    /// gives two.
+    Llama3,
+    /// `<|im_start|>` and `<|im_end|>`, with the system prompt "Answer the questions.": LLaVA's
+    /// `chatml_direct`, EAGLE's for Yi.
+    ChatMl,
+}
+
+/// One position, or one picture, of what a language model reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// A token of the vocabulary.
+    Token {
+        /// Its id.
+        id: u32,
+        /// Whether the model learns to say it.
+        label: bool,
+    },
+    /// The picture: as many positions as it has visual tokens, none of them labelled.
+    Image,
+}
+
+/// A conversation as pieces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// In order.
+    pub pieces: Vec<Piece>,
+}
+
+/// What to do with a sample that is longer than the model's context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum TooLong {
+    /// Stop, naming it.
+    #[default]
+    Error,
+    /// Keep its beginning, as LLaVA does silently; skip it if that holds no label.
+    Truncate,
+    /// Leave it out.
+    Skip,
+}
+
+/// A sample that was held against the model's context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fitted {
+    /// It fits.
+    Whole(Encoded),
+    /// Its beginning, which does.
+    Truncated(Encoded),
+    /// Nothing of it is used. Count these.
+    Skipped,
+}
+
+/// Why a sample can't be written down.
+#[derive(Debug, thiserror::Error)]
+#[error("sample {sample:?}: {kind}")]
+pub struct EncodeError {
+    /// Its id.
+    pub sample: String,
+    /// What is wrong with it.
+    pub kind: EncodeErrorKind,
+}
+
+/// What is wrong with a sample.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeErrorKind {
+    /// Nothing is said.
+    #[error("it has no turns")]
+    NoTurns,
+    /// A turn number beyond the last.
+    #[error("it has {turns} turns, so no turn {turn} (counted from 0)")]
+    NoSuchTurn {
+        /// The number asked for.
+        turn: usize,
+        /// How many there are.
+        turns: usize,
+    },
+    /// A placeholder without a picture.
+    #[error("turn {turn} says `<image>`, but the sample has no picture")]
+    NoPicture {
+        /// Counted from 0.
+        turn: usize,
+    },
+    /// More placeholders than pictures.
+    #[error("`<image>` occurs {found} times, for one picture")]
+    ManyImages {
+        /// How often.
+        found: usize,
+    },
+    /// A placeholder that would have to be learnt.
+    #[error("the answer of turn {turn} says `<image>`")]
+    ImageInAnswer {
+        /// Counted from 0.
+        turn: usize,
+    },
+    /// Nothing to learn.
+    #[error("the answer of turn {turn} is empty")]
+    EmptyAnswer {
+        /// Counted from 0.
+        turn: usize,
+    },
+    /// A text that would end the answer or open another turn.
+    #[error("turn {turn} says {token:?}, which the template uses as a mark")]
+    Reserved {
+        /// Counted from 0.
+        turn: usize,
+        /// The mark.
+        token: &'static str,
+    },
+    /// [`Template::Plain`] with something else than a captioned picture.
+    #[error("the plain template takes one turn and a picture: it has {turns} turns, {picture}")]
+    NotACaption {
+        /// How many there are.
+        turns: usize,
+        /// "a picture" or "no picture".
+        picture: &'static str,
+    },
+    /// A token across the line between prompt and answer: a mask would be wrong by one.
+    #[error("the token {token:?} belongs to a prompt and to its answer; trim the answer")]
+    Boundary {
+        /// Its text.
+        token: String,
+    },
+    /// The vocabulary lacks a mark of the template.
+    #[error("the tokenizer has no token {token:?}, with which the {template:?} template ends")]
+    NoStop {
+        /// The template.
+        template: Template,
+        /// The mark.
+        token: &'static str,
+    },
+    /// Longer than the context.
+    #[error("it is {length} positions long, the context {max_length}")]
+    TooLong {
+        /// Tokens and visual tokens.
+        length: usize,
+        /// What fits.
+        max_length: usize,
+    },
+    /// The tokenizer refuses the text.
+    #[error(transparent)]
+    Text(#[from] TextError),
+}
+
+/// A template's texts.
+struct Form {
+    /// Before everything.
+    system: &'static str,
+    /// Before a question.
+    user: &'static str,
+    /// Between a picture and the question that it belongs to.
+    after_image: &'static str,
+    /// Between a question and its answer.
+    assistant: &'static str,
+    /// Between `assistant` and the answer, and learnt with it: a word and the space before it
+    /// are one token.
+    space: &'static str,
+    /// After an answer, and learnt with it.
+    stop: &'static str,
+    /// Whether a question is written at all.
+    questions: bool,
+}
+
+const VICUNA_SYSTEM: &str = "A chat between a curious user and an artificial intelligence \
+     assistant. The assistant gives helpful, detailed, and polite answers to the user's questions. ";
+const LLAMA3_SYSTEM: &str = "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nYou \
+     are a helpful language and vision assistant. You are able to understand the visual content \
+     that the user provides, and assist the user with a variety of tasks using natural \
+     language.<|eot_id|>";
+
+impl Template {
+    fn form(self) -> Form {
+        let bare = Form {
+            system: "",
+            user: "",
+            after_image: "",
+            assistant: "",
+            space: "",
+            stop: "\n",
+            questions: false,
+        };
+        match self {
+            Self::Plain => bare,
+            Self::Mini => {
+                Form { assistant: "\n", space: " ", stop: "</s>", questions: true, ..bare }
+            }
+            Self::VicunaV1 => Form {
+                system: VICUNA_SYSTEM,
+                user: "USER: ",
+                after_image: "\n",
+                assistant: " ASSISTANT:",
+                space: " ",
+                stop: "</s>",
+                questions: true,
+            },
+            Self::Llama3 => Form {
+                system: LLAMA3_SYSTEM,
+                user: "<|start_header_id|>user<|end_header_id|>\n\n",
+                after_image: "\n",
+                assistant: "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+                stop: "<|eot_id|>",
+                questions: true,
+                ..bare
+            },
+            Self::ChatMl => Form {
+                system: "<|im_start|>system\nAnswer the questions.<|im_end|>",
+                user: "<|im_start|>user\n",
+                after_image: "\n",
+                assistant: "<|im_end|><|im_start|>assistant\n",
+                stop: "<|im_end|>",
+                questions: true,
+                ..bare
+            },
+        }
+    }
+
+    /// The whole conversation, its answers labelled.
+    ///
+    /// # Errors
+    /// The sample can't be written down; see [`EncodeErrorKind`].
+    pub fn encode(self, tokenizer: &Tokenizer, sample: &Sample) -> Result<Encoded, EncodeError> {
+        let segments = self.segments(sample, sample.turns.len());
+        segments
+            .and_then(|segments| self.tokens(tokenizer, &segments))
+            .map_err(|kind| EncodeError { sample: sample.id.clone(), kind })
+    }
+
+    /// Everything before the answer of turn `turn`, counted from 0: what a model continues.
+    /// Earlier turns are written with their answers. It is the beginning of what
+    /// [`encode`](Self::encode) gives, labels aside.
+    ///
+    /// # Errors
+    /// As for [`encode`](Self::encode); no such turn.
+    pub fn prompt(
+        self,
+        tokenizer: &Tokenizer,
+        sample: &Sample,
+        turn: usize,
+    ) -> Result<Vec<Piece>, EncodeError> {
+        let turns = sample.turns.len();
+        let segments = if turn < turns {
+            self.segments(sample, turn)
+        } else {
+            Err(EncodeErrorKind::NoSuchTurn { turn, turns })
+        };
+        let mut encoded = segments
+            .and_then(|segments| self.tokens(tokenizer, &segments))
+            .map_err(|kind| EncodeError { sample: sample.id.clone(), kind })?;
+        for piece in &mut encoded.pieces {
+            if let Piece::Token { label, .. } = piece {
+                *label = false;
+            }
+        }
+        Ok(encoded.pieces)
+    }
+
+    /// The token at which an answer ends; it is labelled, and not part of the answer.
+    ///
+    /// # Errors
+    /// The tokenizer's vocabulary lacks it.
+    pub fn stop(self, tokenizer: &Tokenizer) -> Result<u32, EncodeErrorKind> {
+        let token = self.form().stop;
+        let id = match self {
+            // No special token: whatever the vocabulary ends a line with.
+            Self::Plain => tokenizer.encode(token)?.last().map(|token| token.id),
+            _ => tokenizer.id(token),
+        };
+        id.ok_or(EncodeErrorKind::NoStop { template: self, token })
+    }
+
+    /// The first `answered` turns with their answers, then one more question if there is one.
+    fn segments(self, sample: &Sample, answered: usize) -> Result<Vec<Segment>, EncodeErrorKind> {
+        let form = self.form();
+        let image_at = self.check(sample, &form)?;
+        let mut segments = vec![Segment::Text(form.system.to_string(), false)];
+        for (i, turn) in sample.turns.iter().enumerate().take(answered + 1) {
+            segments.push(Segment::Text(form.user.to_string(), false));
+            // LLaVA's `preprocess_multimodal`: the picture goes to the front of its turn.
+            let mut question = turn.question.clone();
+            if image_at == Some(i) {
+                segments.push(Segment::Image);
+                question = question.replace(IMAGE, "").trim().to_string();
+                if !question.is_empty() {
+                    question.insert_str(0, form.after_image);
+                }
+            }
+            if form.questions {
+                segments.push(Segment::Text(question, false));
+            }
+            segments.push(Segment::Text(form.assistant.to_string(), false));
+            if i < answered {
+                let answer = format!("{}{}{}", form.space, turn.answer, form.stop);
+                segments.push(Segment::Text(answer, true));
+            }
+        }
+        Ok(segments)
+    }
+
+    /// The turn that shows the picture, if there is one. EAGLE's addition to LLaVA: the first, if
+    /// none says `<image>`.
+    fn check(self, sample: &Sample, form: &Form) -> Result<Option<usize>, EncodeErrorKind> {
+        let turns = &sample.turns;
+        if turns.is_empty() {
+            return Err(EncodeErrorKind::NoTurns);
+        }
+        if !form.questions && (turns.len() != 1 || sample.picture.is_none()) {
+            let picture = if sample.picture.is_some() { "a picture" } else { "no picture" };
+            return Err(EncodeErrorKind::NotACaption { turns: turns.len(), picture });
+        }
+        for (i, turn) in turns.iter().enumerate() {
+            if turn.answer.trim().is_empty() {
+                return Err(EncodeErrorKind::EmptyAnswer { turn: i });
+            }
+            if turn.answer.contains(IMAGE) {
+                return Err(EncodeErrorKind::ImageInAnswer { turn: i });
+            }
+            // A line's end inside a caption is no mark to the tokenizer.
+            let said = |text: &str| form.stop != "\n" && text.contains(form.stop);
+            if said(&turn.question) || said(&turn.answer) {
+                return Err(EncodeErrorKind::Reserved { turn: i, token: form.stop });
+            }
+        }
+        let found: usize = turns.iter().map(|turn| turn.question.matches(IMAGE).count()).sum();
+        let said = turns.iter().position(|turn| turn.question.contains(IMAGE));
+        match (said, &sample.picture) {
+            (Some(turn), None) => Err(EncodeErrorKind::NoPicture { turn }),
+            (Some(_), Some(_)) if found > 1 => Err(EncodeErrorKind::ManyImages { found }),
+            (said, Some(_)) => Ok(said.or(Some(0))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn tokens(
+        self,
+        tokenizer: &Tokenizer,
+        segments: &[Segment],
+    ) -> Result<Encoded, EncodeErrorKind> {
+        self.stop(tokenizer)?;
+        let mut pieces = Vec::new();
+        for (i, part) in segments.split(|segment| matches!(segment, Segment::Image)).enumerate() {
+            if i > 0 {
+                pieces.push(Piece::Image);
+            }
+            let (text, labelled) = joined(part);
+            for token in tokenizer.encode(&text)? {
+                let label = is_labelled(&token.bytes, &labelled).ok_or_else(|| {
+                    EncodeErrorKind::Boundary {
+                        token: text.get(token.bytes.clone()).unwrap_or_default().to_string(),
+                    }
+                })?;
+                pieces.push(Piece::Token { id: token.id, label });
+            }
+        }
+        if let Some(id) = tokenizer.bos() {
+            let bos = Piece::Token { id, label: false };
+            // Llama 3's template writes its own.
+            if pieces.first() != Some(&bos) {
+                pieces.insert(0, bos);
+            }
+        }
+        Ok(Encoded { pieces })
+    }
+}
+
+impl Encoded {
+    /// Positions, where a picture takes `visual_tokens` of them.
+    #[must_use]
+    pub fn len(&self, visual_tokens: usize) -> usize {
+        self.pieces.iter().map(|piece| piece.len(visual_tokens)).sum()
+    }
+
+    /// Tokens that are learnt.
+    #[must_use]
+    pub fn labels(&self) -> usize {
+        self.pieces.iter().filter(|piece| matches!(piece, Piece::Token { label: true, .. })).count()
+    }
+
+    /// Holds it against a context of `max_length` positions. `sample` is its id.
+    ///
+    /// # Errors
+    /// It doesn't fit, and the policy is [`TooLong::Error`].
+    pub fn fit(
+        mut self,
+        sample: &str,
+        max_length: usize,
+        visual_tokens: usize,
+        policy: TooLong,
+    ) -> Result<Fitted, EncodeError> {
+        let length = self.len(visual_tokens);
+        if length <= max_length {
+            return Ok(Fitted::Whole(self));
+        }
+        match policy {
+            TooLong::Error => Err(EncodeError {
+                sample: sample.to_string(),
+                kind: EncodeErrorKind::TooLong { length, max_length },
+            }),
+            TooLong::Skip => Ok(Fitted::Skipped),
+            TooLong::Truncate => {
+                let mut end = 0;
+                let fitting = self.pieces.iter().take_while(|piece| {
+                    end += piece.len(visual_tokens);
+                    end <= max_length
+                });
+                let kept = fitting.count();
+                self.pieces.truncate(kept);
+                let learns = self.labels() > 0;
+                Ok(if learns { Fitted::Truncated(self) } else { Fitted::Skipped })
+            }
+        }
+    }
+
+    /// The text with its pieces told apart: `|` between tokens, `[ ]` around what is learnt.
+    #[must_use]
+    pub fn show(&self, tokenizer: &Tokenizer) -> String {
+        let mut text = String::new();
+        let mut learnt = false;
+        for piece in &self.pieces {
+            let (token, label) = match *piece {
+                Piece::Image => (IMAGE.to_string(), false),
+                Piece::Token { id, label } => (tokenizer.token(id).unwrap_or_default(), label),
+            };
+            if label != learnt {
+                text.push_str(if label { "[" } else { "]" });
+            } else if !text.is_empty() {
+                text.push('|');
+            }
+            learnt = label;
+            text.push_str(&token);
+        }
+        if learnt {
+            text.push(']');
+        }
+        text
+    }
+}
+
+impl Piece {
+    fn len(self, visual_tokens: usize) -> usize {
+        match self {
+            Self::Image => visual_tokens,
+            Self::Token { .. } => 1,
+        }
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+enum Segment {
+    /// A text, and whether it is learnt.
+    Text(String, bool),
+    Image,
+}
+
+/// The texts as one, and which of its bytes are learnt.
+fn joined(segments: &[Segment]) -> (String, Vec<Range<usize>>) {
+    let mut all = String::new();
+    let mut labelled = Vec::new();
+    for segment in segments {
+        if let Segment::Text(text, label) = segment {
+            let start = all.len();
+            all.push_str(text);
+            if *label {
+                labelled.push(start..all.len());
+            }
+        }
+    }
+    (all, labelled)
+}
+
+/// Whether a token lies within what is learnt (true) or outside (false); neither: `None`.
+fn is_labelled(token: &Range<usize>, labelled: &[Range<usize>]) -> Option<bool> {
+    // An empty token (a space that the tokenizer added) belongs to what follows it.
+    let end = token.end.max(token.start + 1);
+    let inside = labelled.iter().any(|range| range.start <= token.start && end <= range.end);
+    let outside = labelled.iter().all(|range| end <= range.start || range.end <= token.start);
+    if inside || outside { Some(inside) } else { None }
+}
