@@ -1,2 +1,3 @@
 //! Operations and layers.
 pub mod kernels;
+pub mod ops;
