@@ -78,7 +78,8 @@ fn trained_ids(graph: &Graph, stage: &Stage) -> Vec<String> {
     ids
 }
 
-fn nodes(graph: &Graph) -> Value {
+/// The nodes' ids, configurations and inputs, independent of their order in the file.
+pub fn nodes(graph: &Graph) -> Value {
     let mut nodes: Vec<(String, Value)> = graph
         .dag
         .node_weights()

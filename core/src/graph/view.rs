@@ -65,6 +65,11 @@ impl Graph {
         }
     }
 
+    /// The weights that the node called `id` starts from.
+    pub fn weights_of(&self, id: &str) -> Option<&crate::spec::Weights> {
+        self.dag.node_weights().find(|node| node.id == id).map(|node| &node.weights)
+    }
+
     /// The longest sequence of stage number `stage`, in tokens.
     pub fn length(&self, stage: usize) -> usize {
         let limit = self.stages.get(stage).and_then(|stage| stage.spec.max_length);

@@ -100,14 +100,28 @@ pub fn assemble(
         batch.targets.extend(targets);
     }
     batch.pictures = seen.len();
-    for spec in images {
-        let prepared = seen
-            .par_iter()
-            .map(|sample| picture_of(sample, spec))
-            .collect::<Result<Vec<_>, _>>()?;
-        batch.images.push((prepared.concat(), spec.size));
-    }
+    batch.images = pictures(&seen, images)?;
     Ok(batch)
+}
+
+/// The samples' pictures as each specification wants them: `[samples, 3, S, S]` and `S`.
+///
+/// # Errors
+/// A picture that is missing or can't be read; the message names the sample.
+pub fn pictures(
+    samples: &[&Sample],
+    specs: &[ImageSpec],
+) -> Result<Vec<(Vec<f32>, usize)>, DataError> {
+    specs
+        .iter()
+        .map(|spec| {
+            let prepared = samples
+                .par_iter()
+                .map(|sample| picture_of(sample, spec))
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok((prepared.concat(), spec.size))
+        })
+        .collect()
 }
 
 fn picture_of(sample: &Sample, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {

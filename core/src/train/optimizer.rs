@@ -80,7 +80,7 @@ impl Optimizer {
                 beta2: self.recipe.betas.1 as f32,
                 eps: self.recipe.eps as f32,
                 weight_decay: trained.decay as f32,
-                step: step as u32 + 1,
+                step: step as u64 + 1,
             };
             let [m, v] = &mut trained.moments;
             trained.param.update(|values| {
