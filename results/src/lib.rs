@@ -1,1 +1,3 @@
 //! eagle-results.
+pub use polars::sql::SQLContext;
+pub use polars_io::parquet::write::ParquetWriter;
