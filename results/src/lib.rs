@@ -1,3 +1,23 @@
-//! eagle-results.
-pub use polars::sql::SQLContext;
-pub use polars_io::parquet::write::ParquetWriter;
+//! eagle-lab's results: data frames on disk, SQL over them, and the paper's tables.
+//!
+//! Reads what runs leave under `OUT/runs`, keeps four Parquet files under `OUT/frames`, and is the
+//! only crate that uses Polars. Nothing here prints or exits.
+
+#![forbid(unsafe_code)]
+
+mod cell;
+mod error;
+mod frame;
+mod frames;
+mod parquet;
+mod query;
+mod runs;
+mod schema;
+mod store;
+
+pub use cell::Cell;
+pub use error::ResultsError;
+pub use frame::{Format, Frame};
+pub use frames::{FramesSummary, build_frames};
+pub use query::query;
+pub use schema::{AXIS_PREFIX, ColumnSchema, FRAMES_VERSION, Kind, TableSchema, schema};
