@@ -98,12 +98,15 @@ pub enum ResultsError {
     },
 
     /// Polars could not read or run the SQL for another reason.
-    #[error("SQL: {problem}\nhelp: {}", list_columns(.columns))]
+    #[error(
+        "SQL: {problem}\nhelp: tables are {}; `eagle-lab query --schema` lists their columns",
+        .tables.join(", ")
+    )]
     Sql {
         /// What Polars said.
         problem: String,
-        /// The columns of each table.
-        columns: Vec<(String, Vec<String>)>,
+        /// All tables.
+        tables: Vec<String>,
     },
 
     /// A value asked for by name (a study, a baseline, a published table) does not exist.

@@ -9,15 +9,24 @@ mod cell;
 mod error;
 mod frame;
 mod frames;
+mod paper;
 mod parquet;
 mod query;
+mod rows;
 mod runs;
 mod schema;
+mod stats;
 mod store;
+mod table;
 
 pub use cell::Cell;
 pub use error::ResultsError;
 pub use frame::{Format, Frame};
-pub use frames::{FramesSummary, build_frames};
+pub use frames::{FramesSummary, build_frames, digest};
+pub use paper::{Published, published};
 pub use query::query;
 pub use schema::{AXIS_PREFIX, ColumnSchema, FRAMES_VERSION, Kind, TableSchema, schema};
+pub use stats::Test;
+pub use table::{
+    RowKind, SpreadOver, Table, TableCell, TableColumn, TableFormat, TableOptions, TableRow, table,
+};

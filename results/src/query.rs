@@ -24,7 +24,6 @@ use crate::{ResultsError, frames};
 pub fn query(out: &Path, sql: &str) -> Result<Frame, ResultsError> {
     refresh(out)?;
     let (tables, columns) = load_tables(out, sql)?;
-    let explain = |problem| ResultsError::Sql { problem, columns: columns.clone() };
     // Polars panics where SQL reaches a part of it that is not built in (see Cargo.toml).
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut context = SQLContext::new();
@@ -36,7 +35,7 @@ pub fn query(out: &Path, sql: &str) -> Result<Frame, ResultsError> {
     match result {
         Ok(Ok(data)) => Ok(Frame::new(data)),
         Ok(Err(error)) => Err(translate(&error, &columns)),
-        Err(panic) => Err(explain(panic_message(panic.as_ref()))),
+        Err(panic) => Err(wrong_sql(panic_message(panic.as_ref()))),
     }
 }
 
@@ -55,10 +54,7 @@ fn load_tables(out: &Path, sql: &str) -> Result<(Tables, Columns), ResultsError>
         let data = if table.name == "runs" || used.iter().any(|name| name == table.name) {
             load(out, table.name)?
         } else {
-            empty(&table).map_err(|e| ResultsError::Sql {
-                problem: e.to_string(),
-                columns: Vec::new(),
-            })?
+            empty(&table).map_err(|e| wrong_sql(e.to_string()))?
         };
         let names = data.columns().iter().map(|column| column.name().to_string()).collect();
         columns.push((table.name.to_owned(), names));
@@ -74,8 +70,9 @@ fn translate(error: &PolarsError, columns: &Columns) -> ResultsError {
         innermost = error;
     }
     let message = innermost.to_string();
-    if let PolarsError::ColumnNotFound(_) | PolarsError::SchemaFieldNotFound(_) = innermost
-        && let Some(column) = between(&message, "\"", "\"")
+    // Planning and running name a missing column differently.
+    if let Some(column) = between(&message, "unable to find column \"", "\"")
+        .or_else(|| between(&message, "no column named '", "'"))
     {
         let names = columns.iter().flat_map(|(_, names)| names).map(String::as_str);
         let nearest = nearest(column, names.filter(|name| *name != column));
@@ -90,7 +87,12 @@ fn translate(error: &PolarsError, columns: &Columns) -> ResultsError {
         let nearest = nearest(table, tables.iter().map(String::as_str));
         return ResultsError::UnknownTable { table: table.to_owned(), tables, nearest };
     }
-    ResultsError::Sql { problem: message, columns: columns.clone() }
+    wrong_sql(message)
+}
+
+fn wrong_sql(problem: String) -> ResultsError {
+    let tables = schema().iter().map(|table| table.name.to_owned()).collect();
+    ResultsError::Sql { problem, tables }
 }
 
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {

@@ -26,8 +26,10 @@ pub const DRAWS: u32 = 10_000;
 
 const SEED: u64 = 0x5eed_ea91_e1ab_0001;
 
+/// Summed as distances from the first value, so that equal values have exactly themselves as mean.
 pub fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    let first = *values.first()?;
+    Some(first + values.iter().map(|v| v - first).sum::<f64>() / values.len() as f64)
 }
 
 /// With `n - 1` below; None for fewer than two values.
@@ -116,6 +118,7 @@ mod tests {
     fn spread_is_the_sample_standard_deviation() {
         // Deviations -2, 0, 2: variance 8 / 2 = 4.
         assert!(near(standard_deviation(&[1.0, 3.0, 5.0]).unwrap_or(0.0), 2.0));
+        assert_eq!(standard_deviation(&[0.2, 0.2, 0.2]), Some(0.0));
         assert_eq!(standard_deviation(&[1.0]), None);
         assert_eq!(mean(&[]), None);
     }

@@ -1,11 +1,16 @@
 //! The table of a study: what its rows and cells are, and how they come from SQL.
 
+mod cells;
+mod notes;
+mod paired;
+mod published;
+mod runs;
+mod text;
+
 use std::path::Path;
 
+use crate::ResultsError;
 use crate::stats::Test;
-use crate::table_cells::fill;
-use crate::table_runs::select;
-use crate::{ResultsError, table_text};
 
 /// What a table can be asked for beyond its selection.
 #[derive(Debug, Clone, Default)]
@@ -118,8 +123,8 @@ pub enum TableFormat {
 /// # Errors
 /// What [`crate::query`] returns, and a study, baseline or published table that does not exist.
 pub fn table(out: &Path, selection: &str, options: &TableOptions) -> Result<Table, ResultsError> {
-    let selected = select(out, selection)?;
-    fill(out, selected, options)
+    let selected = runs::select(out, selection)?;
+    cells::fill(out, selected, options)
 }
 
 impl Table {
@@ -127,9 +132,9 @@ impl Table {
     #[must_use]
     pub fn render(&self, format: TableFormat) -> String {
         match format {
-            TableFormat::Md => table_text::markdown(self),
-            TableFormat::Csv => table_text::csv(self),
-            TableFormat::Tex => table_text::latex(self),
+            TableFormat::Md => text::markdown(self),
+            TableFormat::Csv => text::csv(self),
+            TableFormat::Tex => text::latex(self),
         }
     }
 }
