@@ -48,9 +48,8 @@ impl Frame {
     /// Every row, in order.
     pub fn rows(&self) -> impl Iterator<Item = Vec<Cell>> + '_ {
         (0..self.height()).map(|row| {
-            let cell = |column: &polars::prelude::Column| {
-                column.get(row).map_or(Cell::Null, Cell::from)
-            };
+            let cell =
+                |column: &polars::prelude::Column| column.get(row).map_or(Cell::Null, Cell::from);
             self.data.columns().iter().map(cell).collect()
         })
     }
@@ -113,10 +112,15 @@ impl Frame {
         let names: Vec<String> =
             self.columns().iter().map(|name| serde_json::Value::from(*name).to_string()).collect();
         let object = |row: Vec<Cell>| {
-            let fields = names.iter().zip(&row).map(|(name, cell)| format!("{name}:{}", cell.json()));
+            let fields =
+                names.iter().zip(&row).map(|(name, cell)| format!("{name}:{}", cell.json()));
             format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
         };
         let objects: Vec<String> = self.rows().map(object).collect();
-        if objects.is_empty() { "[]\n".to_owned() } else { format!("[\n{}\n]\n", objects.join(",\n")) }
+        if objects.is_empty() {
+            "[]\n".to_owned()
+        } else {
+            format!("[\n{}\n]\n", objects.join(",\n"))
+        }
     }
 }

@@ -98,8 +98,7 @@ pub(crate) fn refresh(out: &Path) -> Result<(), ResultsError> {
 pub(crate) fn load(out: &Path, table: &str) -> Result<DataFrame, ResultsError> {
     let path = table_path(out, table);
     let Some(bytes) = read(&path)? else { return Err(no_runs(out)) };
-    parquet::decode(bytes)
-        .map_err(|e| ResultsError::Frame { path, problem: e.to_string() })
+    parquet::decode(bytes).map_err(|e| ResultsError::Frame { path, problem: e.to_string() })
 }
 
 /// A table's columns without rows, for SQL that does not read it.

@@ -65,7 +65,8 @@ fn load_tables(out: &Path, sql: &str) -> Result<(Tables, Columns), ResultsError>
 
 fn translate(error: &PolarsError, columns: &Columns) -> ResultsError {
     let mut innermost = error;
-    while let PolarsError::Context { error, .. } | PolarsError::ExprContext { error, .. } = innermost
+    while let PolarsError::Context { error, .. } | PolarsError::ExprContext { error, .. } =
+        innermost
     {
         innermost = error;
     }
@@ -91,6 +92,9 @@ fn translate(error: &PolarsError, columns: &Columns) -> ResultsError {
 }
 
 fn wrong_sql(problem: String) -> ResultsError {
+    // Below the first line Polars prints its syntax tree or plan.
+    let problem =
+        problem.lines().next().unwrap_or_default().trim_end_matches("; found:").to_owned();
     let tables = schema().iter().map(|table| table.name.to_owned()).collect();
     ResultsError::Sql { problem, tables }
 }

@@ -127,8 +127,7 @@ pub fn read_run(folder: &Path) -> Result<Option<Run>, ResultsError> {
     let manifest = parse_manifest(&path, &bytes)?;
     let mut truncated = Vec::new();
     let done = manifest.status == Status::Done;
-    let metrics =
-        read_lines(&folder.join("metrics.jsonl"), done, METRIC_LINE, &mut truncated)?;
+    let metrics = read_lines(&folder.join("metrics.jsonl"), done, METRIC_LINE, &mut truncated)?;
     let mut predictions = Vec::new();
     for path in list(&folder.join("predictions"))? {
         let Some(name) = path.file_name().and_then(|n| n.to_str()) else { continue };

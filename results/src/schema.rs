@@ -61,14 +61,39 @@ impl fmt::Display for Kind {
     }
 }
 
+/// A Markdown section: what `query --schema` prints and `docs/results.md` holds.
+impl fmt::Display for TableSchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "### {}\n\nOne row is {}.\n", self.name, self.row)?;
+        writeln!(f, "| column | type | unit | meaning |\n|---|---|---|---|")?;
+        for ColumnSchema { name, kind, unit, meaning, .. } in self.columns {
+            writeln!(f, "| `{name}` | {kind} | {unit} | {meaning} |")?;
+        }
+        if self.name == "runs" {
+            let meaning =
+                "the value of the axis NAME in this run; null where the run does not vary it";
+            writeln!(f, "| `{AXIS_PREFIX}NAME` | {} | | {meaning} |", Kind::Text)?;
+        }
+        Ok(())
+    }
+}
+
 /// All tables, in the order in which they are documented.
 #[must_use]
 pub fn schema() -> Vec<TableSchema> {
     vec![
-        TableSchema { name: "runs", row: "one run: one trial of an experiment at one seed", columns: RUNS },
+        TableSchema {
+            name: "runs",
+            row: "one run: one trial of an experiment at one seed",
+            columns: RUNS,
+        },
         TableSchema { name: "metrics", row: "one value logged while training", columns: METRICS },
         TableSchema { name: "scores", row: "one benchmark's score of a run", columns: SCORES },
-        TableSchema { name: "samples", row: "one answer to one benchmark question", columns: SAMPLES },
+        TableSchema {
+            name: "samples",
+            row: "one answer to one benchmark question",
+            columns: SAMPLES,
+        },
     ]
 }
 
@@ -94,8 +119,12 @@ use Kind::{Bool, Float, Int, Text};
 
 const RUN: ColumnSchema = column("run", Text, "", "the run's id; joins all tables");
 const BENCHMARK: ColumnSchema = column("benchmark", Text, "", "the benchmark's name");
-const BLIND: ColumnSchema =
-    column("blind", Bool, "", "true: scored with the image withheld, so only the question was seen");
+const BLIND: ColumnSchema = column(
+    "blind",
+    Bool,
+    "",
+    "true: scored with the image withheld, so only the question was seen",
+);
 
 const RUNS: &[ColumnSchema] = &[
     RUN,

@@ -73,24 +73,26 @@ fn mcnemar_exact(better: usize, worse: usize) -> f64 {
 
 /// How often the sum of `terms` is as far from zero when each term's sign is a coin's throw.
 pub fn sign_flip(terms: &[f64]) -> f64 {
-    let terms: Vec<f64> = terms.iter().copied().filter(|t| *t != 0.0).collect();
+    let sizes = sizes(terms);
     let observed = terms.iter().sum::<f64>().abs();
     // Sums that are equal on paper may differ in the last bits.
     let slack = 1e-12 * terms.iter().map(|t| t.abs()).sum::<f64>();
     let mut random = SplitMix(SEED);
     let mut as_far = 0_u32;
     for _ in 0..DRAWS {
-        let mut sum = 0.0;
-        for chunk in terms.chunks(64) {
-            let mut signs = random.next();
-            for term in chunk {
-                sum += if signs & 1 == 0 { *term } else { -*term };
-                signs >>= 1;
-            }
-        }
-        as_far += u32::from(f64::abs(sum) >= observed - slack);
+        let sum: f64 = sizes.iter().map(|(size, n)| size * random.heads_minus_tails(*n)).sum();
+        as_far += u32::from(sum.abs() >= observed - slack);
     }
     f64::from(as_far + 1) / f64::from(DRAWS + 1)
+}
+
+/// The sizes of the terms that are not zero, and how many terms have each: few, where scores are
+/// right or wrong, so that one random word throws the coins of 64 samples.
+fn sizes(terms: &[f64]) -> Vec<(f64, u32)> {
+    let mut sizes: Vec<f64> = terms.iter().map(|t| t.abs()).filter(|size| *size > 0.0).collect();
+    sizes.sort_by(f64::total_cmp);
+    let same = sizes.chunk_by(|a, b| a == b);
+    same.map(|group| (group[0], group.len() as u32)).collect()
 }
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
@@ -103,6 +105,16 @@ impl SplitMix {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+
+    /// Of `throws` coins.
+    fn heads_minus_tails(&mut self, throws: u32) -> f64 {
+        let mut heads = 0;
+        for start in (0..throws).step_by(64) {
+            let coins = (throws - start).min(64);
+            heads += (self.next() >> (64 - coins)).count_ones();
+        }
+        2.0 * f64::from(heads) - f64::from(throws)
     }
 }
 

@@ -166,8 +166,14 @@ fn nothing_but_the_frames_is_left_behind() {
     let mut names: Vec<String> =
         entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort();
-    let expected =
-        [".lock", "built-from", "metrics.parquet", "runs.parquet", "samples.parquet", "scores.parquet"];
+    let expected = [
+        ".lock",
+        "built-from",
+        "metrics.parquet",
+        "runs.parquet",
+        "samples.parquet",
+        "scores.parquet",
+    ];
     assert_eq!(names, expected);
 }
 

@@ -37,7 +37,20 @@ fn tables_join_group_and_order() {
 }
 
 #[test]
-fn the_sql_that_the_docs_promise_runs() {
+fn the_sql_in_the_docs_runs() {
+    let docs =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/results.md")).unwrap();
+    let examples: Vec<&str> =
+        docs.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() > 2);
+    let results = runs();
+    for sql in examples {
+        csv(&results, sql);
+    }
+}
+
+#[test]
+fn common_sql_runs() {
     let results = runs();
     for sql in [
         "WITH best AS (SELECT run, MAX(value) AS top FROM scores GROUP BY run) \
@@ -46,10 +59,11 @@ fn the_sql_that_the_docs_promise_runs() {
         "SELECT run, step, value - LAG(value) OVER (PARTITION BY run ORDER BY step) AS change FROM metrics",
         "SELECT run, RANK() OVER (ORDER BY value DESC) AS place FROM scores WHERE NOT blind",
         "SELECT run FROM runs WHERE run IN (SELECT run FROM scores WHERE value > 0.9)",
-        "SELECT * FROM runs LEFT JOIN scores ON runs.run = scores.run AND scores.blind",
+        "SELECT * FROM runs LEFT JOIN scores ON runs.run = scores.run WHERE scores.blind",
         "SELECT run FROM runs UNION ALL SELECT run FROM scores",
-        "SELECT DISTINCT UPPER(trial), LENGTH(trial), ROUND(seconds, 1) FROM runs WHERE trial LIKE 'Ch%'",
-        "SELECT STDDEV(value), MEDIAN(value), MIN(value), COUNT(DISTINCT run) FROM scores HAVING COUNT(*) > 1",
+        "SELECT DISTINCT UPPER(trial) AS name, LENGTH(trial) AS length, ROUND(seconds, 1) AS s FROM runs WHERE trial LIKE 'Ch%'",
+        "SELECT benchmark, STDDEV(value) AS spread, MEDIAN(value) AS middle, COUNT(DISTINCT run) AS runs \
+         FROM scores GROUP BY benchmark HAVING COUNT(*) > 1",
         "SELECT CAST(started AS TIMESTAMP) AS at FROM runs",
         "SELECT a.sample FROM samples a JOIN samples b ON a.sample = b.sample AND a.benchmark = b.benchmark \
          WHERE a.run = 'LlavaHr-0' AND b.run = 'ChannelConcat-0' AND a.score > b.score",
@@ -62,6 +76,17 @@ fn the_sql_that_the_docs_promise_runs() {
     ] {
         csv(&results, sql);
     }
+}
+
+#[test]
+fn sql_that_polars_refuses_says_why_in_one_line() {
+    let sql = "SELECT UPPER(run), LENGTH(run) FROM runs HAVING COUNT(*) > 1";
+    let error = query(runs().out(), sql).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "SQL: HAVING clause not valid outside of GROUP BY\nhelp: tables are runs, metrics, scores, \
+         samples; `eagle-lab query --schema` lists their columns"
+    );
 }
 
 #[test]
@@ -187,7 +212,8 @@ fn json_and_csv_are_exact() {
         frame.render(&Format::Csv).unwrap(),
         "run,x,error,question\nChannelConcat-0,0.30000000000000004,,\"What colour, \"\"exactly\"\"?\"\n"
     );
-    let json: serde_json::Value = serde_json::from_str(&frame.render(&Format::Json).unwrap()).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&frame.render(&Format::Json).unwrap()).unwrap();
     let expected = json!([{"run": "ChannelConcat-0", "x": 0.1 + 0.2, "error": null,
                            "question": "What colour, \"exactly\"?"}]);
     assert_eq!(json, expected);
@@ -197,7 +223,8 @@ fn json_and_csv_are_exact() {
 fn a_result_written_as_parquet_reads_back_the_same() {
     let results = runs();
     let path = results.out().join("frames").join("scores.parquet");
-    let frame = query(results.out(), "SELECT * FROM scores ORDER BY run, benchmark, blind").unwrap();
+    let frame =
+        query(results.out(), "SELECT * FROM scores ORDER BY run, benchmark, blind").unwrap();
     let copy = results.out().join("copy.parquet");
     let line = frame.render(&Format::Parquet(copy.clone())).unwrap();
     assert!(line.ends_with("copy.parquet: 6 rows, 7 columns\n"), "{line}");

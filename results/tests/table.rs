@@ -15,22 +15,27 @@ fn fusion() -> Results {
     let results = Results::new();
     for (seed, right) in [(0, 5), (1, 6), (2, 7)] {
         let (seen, blind) = (answers(right, 10 - right), answers(3, 7));
-        results.add("ChannelConcat(grid: 8)", seed, seed as u32, &[
-            ("mini-colour", &seen, &blind),
-            ("mini-ocr", &answers(2, 8), &[]),
-        ]);
+        results.add(
+            "ChannelConcat(grid: 8)",
+            seed,
+            seed as u32,
+            &[("mini-colour", &seen, &blind), ("mini-ocr", &answers(2, 8), &[])],
+        );
         let better = answers(right + 2, 8 - right);
-        results.add("LlavaHr()", seed, 10 + seed as u32, &[
-            ("mini-colour", &better, &blind),
-            ("mini-ocr", &answers(2, 8), &[]),
-        ]);
+        results.add(
+            "LlavaHr()",
+            seed,
+            10 + seed as u32,
+            &[("mini-colour", &better, &blind), ("mini-ocr", &answers(2, 8), &[])],
+        );
     }
     results
 }
 
 fn cell<'a>(table: &'a Table, trial: &str, kind: RowKind, benchmark: &str) -> &'a TableCell {
     let column = table.columns.iter().position(|c| c.benchmark == benchmark).expect("a column");
-    let row = table.rows.iter().find(|r| r.trial.starts_with(trial) && r.kind == kind).expect("a row");
+    let row =
+        table.rows.iter().find(|r| r.trial.starts_with(trial) && r.kind == kind).expect("a row");
     row.cells[column].as_ref().expect("a cell")
 }
 
@@ -105,7 +110,10 @@ fn the_baseline_can_be_named() {
     let difference = cell(&table_, "ChannelConcat", RowKind::Difference, "mini-colour");
     assert!(near(difference.value, -0.2));
     let error = table(results.out(), "fusion", &named("LavaHr()")).unwrap_err();
-    assert!(error.to_string().starts_with("no trial `LavaHr()`; did you mean `LlavaHr()`?"), "{error}");
+    assert!(
+        error.to_string().starts_with("no trial `LavaHr()`; did you mean `LlavaHr()`?"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -133,7 +141,9 @@ fn unfinished_runs_and_repeated_seeds_count_once_and_are_named() {
     assert!(near(concat.value, 0.6));
     assert_eq!(concat.seeds, 2);
     let notes = table.notes.join("\n");
-    assert!(notes.contains("Not counted: LlavaHr(), seed 2: failed: out of memory (run LlavaHr-2)."));
+    assert!(
+        notes.contains("Not counted: LlavaHr(), seed 2: failed: out of memory (run LlavaHr-2).")
+    );
     assert!(notes.contains("Not counted: 1 older run(s)"), "{notes}");
 }
 

@@ -13,11 +13,7 @@ use crate::error::nearest;
 use crate::stats::{mean, standard_deviation};
 
 /// The table of what was selected.
-pub fn fill(
-    out: &Path,
-    selected: Selected,
-    options: &TableOptions,
-) -> Result<Table, ResultsError> {
+pub fn fill(out: &Path, selected: Selected, options: &TableOptions) -> Result<Table, ResultsError> {
     let columns = columns(&selected.trials);
     let baseline = baseline(&selected.trials, options)?;
     let paper = published_rows(&selected, options)?;

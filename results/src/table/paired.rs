@@ -15,8 +15,12 @@ pub type Samples = BTreeMap<String, BTreeMap<String, BTreeMap<String, f64>>>;
 
 /// Every sample score that a difference may need.
 pub fn samples(out: &Path, selected: &Selected) -> Result<Samples, ResultsError> {
-    let runs: Vec<String> =
-        selected.trials.iter().flat_map(|trial| trial.runs.values()).map(|run| quoted(run)).collect();
+    let runs: Vec<String> = selected
+        .trials
+        .iter()
+        .flat_map(|trial| trial.runs.values())
+        .map(|run| quoted(run))
+        .collect();
     let mut samples = Samples::new();
     if runs.is_empty() {
         return Ok(samples);

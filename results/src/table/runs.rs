@@ -60,7 +60,8 @@ pub fn quoted(text: &str) -> String {
 }
 
 fn selecting_column(out: &Path, name: &str) -> Result<&'static str, ResultsError> {
-    let frame = query(out, "SELECT DISTINCT study, experiment FROM runs ORDER BY study, experiment")?;
+    let frame =
+        query(out, "SELECT DISTINCT study, experiment FROM runs ORDER BY study, experiment")?;
     let names = Rows::new(&frame);
     let column = |column| -> BTreeSet<String> {
         names.rows.iter().filter_map(|row| names.text(row, column)).collect()
@@ -75,7 +76,12 @@ fn selecting_column(out: &Path, name: &str) -> Result<&'static str, ResultsError
     let known: BTreeSet<String> = studies.into_iter().chain(experiments).collect();
     let nearest = nearest(name, known.iter().map(String::as_str));
     let known = known.into_iter().collect();
-    Err(ResultsError::UnknownName { kind: "study or experiment", name: name.to_owned(), known, nearest })
+    Err(ResultsError::UnknownName {
+        kind: "study or experiment",
+        name: name.to_owned(),
+        known,
+        nearest,
+    })
 }
 
 fn trials(frame: &Frame) -> (Vec<Trial>, Vec<String>) {
@@ -107,7 +113,8 @@ fn trials(frame: &Frame) -> (Vec<Trial>, Vec<String>) {
         older += usize::from(trial.runs.insert(seed, run).is_some());
     }
     if older > 0 {
-        notes.push(format!("Not counted: {older} older run(s) of a trial and seed that ran again."));
+        notes
+            .push(format!("Not counted: {older} older run(s) of a trial and seed that ran again."));
     }
     (trials, notes)
 }
@@ -133,7 +140,9 @@ fn attach_scores(trials: &mut [Trial], frame: &Frame) {
             let seed = trial.runs.iter().find(|(_, r)| Some(*r) == run.as_ref()).map(|(s, _)| *s);
             seed.map(|seed| (trial, seed))
         });
-        let (Some((trial, seed)), Some(value)) = (owner, table.float(row, "value")) else { continue };
+        let (Some((trial, seed)), Some(value)) = (owner, table.float(row, "value")) else {
+            continue;
+        };
         trial.scores.push(Score {
             seed,
             benchmark: table.text(row, "benchmark").unwrap_or_default(),
@@ -146,7 +155,12 @@ fn attach_scores(trials: &mut [Trial], frame: &Frame) {
     }
     for trial in trials {
         trial.scores.sort_by(|a, b| {
-            (&a.benchmark, &a.metric, a.blind, a.seed).cmp(&(&b.benchmark, &b.metric, b.blind, b.seed))
+            (&a.benchmark, &a.metric, a.blind, a.seed).cmp(&(
+                &b.benchmark,
+                &b.metric,
+                b.blind,
+                b.seed,
+            ))
         });
     }
 }

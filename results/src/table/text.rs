@@ -26,8 +26,11 @@ pub fn latex(table: &Table) -> String {
         let cells: Vec<String> = cells.iter().map(|cell| tex(cell)).collect();
         format!("{} \\\\\n", cells.join(" & "))
     };
-    let mut out = format!("% {}\n\\begin{{tabular}}{{ll{}}}\n\\toprule\n", tex(&table.selection),
-        "r".repeat(table.columns.len() + 2));
+    let mut out = format!(
+        "% {}\n\\begin{{tabular}}{{ll{}}}\n\\toprule\n",
+        tex(&table.selection),
+        "r".repeat(table.columns.len() + 2)
+    );
     out += &line(header(table));
     for (index, row) in table.rows.iter().enumerate() {
         if row.kind == RowKind::Model {
@@ -109,7 +112,11 @@ fn header(table: &Table) -> Vec<String> {
             column.benchmark.clone()
         }
     });
-    ["trial", "row", "seeds", "visual tokens"].map(str::to_owned).into_iter().chain(titles).collect()
+    ["trial", "row", "seeds", "visual tokens"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(titles)
+        .collect()
 }
 
 fn texts(table: &Table, index: usize, row: &TableRow) -> Vec<String> {
