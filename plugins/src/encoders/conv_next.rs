@@ -122,22 +122,19 @@ impl ConvNext {
             Some((norm, Conv2d::build(&mut d.at(1), (before, width), 2, (2, 0), true)?))
         };
         let blocks = (0..self.depths[stage])
-            .map(|i| {
-                let mut b = b.at("blocks").at(i);
-                Ok(Block {
-                    conv: DepthwiseConv2d::build(&mut b.at("conv_dw"), width, self.kernel)?,
-                    norm: LayerNorm::build(&mut b.at("norm"), width, self.norm_eps)?,
-                    mlp: Mlp::build(
-                        &mut b.at("mlp"),
-                        ["fc1", "fc2"],
-                        (width, 4 * width),
-                        Activation::Gelu,
-                    )?,
-                    gamma: b.param("gamma", &[width], Init::Constant(self.layer_scale))?,
-                })
-            })
+            .map(|i| self.block(width, &mut b.at("blocks").at(i)))
             .collect::<Result<_>>()?;
         Ok(Stage { downsample, blocks })
+    }
+
+    fn block(&self, width: usize, b: &mut Builder<'_>) -> Result<Block> {
+        let names = ["fc1", "fc2"];
+        Ok(Block {
+            conv: DepthwiseConv2d::build(&mut b.at("conv_dw"), width, self.kernel)?,
+            norm: LayerNorm::build(&mut b.at("norm"), width, self.norm_eps)?,
+            mlp: Mlp::build(&mut b.at("mlp"), names, (width, 4 * width), Activation::Gelu)?,
+            gamma: b.param("gamma", &[width], Init::Constant(self.layer_scale))?,
+        })
     }
 }
 
