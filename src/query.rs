@@ -55,8 +55,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
 fn schema() -> String {
     let mut text = String::new();
     for table in eagle_results::schema() {
-        text += &format!("{}: {}\n", table.name, table.meaning);
-        for column in &table.columns {
+        text += &format!("{}: {}\n", table.name, table.row);
+        for column in table.columns {
             text += &format!("  {:20} {:10} {}\n", column.name, column.kind.to_string(), column.meaning);
         }
     }
