@@ -44,7 +44,8 @@ pub fn set(source: &str, path: &str, value: &str) -> Result<String, Problem> {
         None => Ok(edited),
         Some(problem) => {
             let message = format!("`{value}` is no value for `{path}`: {}", problem.message);
-            let span = if span.is_empty() { span.start.saturating_sub(1)..span.start } else { span };
+            let span =
+                if span.is_empty() { span.start.saturating_sub(1)..span.start } else { span };
             Err(Problem::new(message, span, "to be replaced")
                 .help("a value is written as in the file: a number, a word, \"text\", [a, list]"))
         }
@@ -57,7 +58,9 @@ fn find<'a>(root: &'a Value, source: &str, path: &'a str) -> Result<Target<'a>, 
     let mut words = path.split('.').peekable();
     while let Some(word) = words.next() {
         let step = match &value.shape {
-            Shape::Group { items, .. } if items.iter().any(|item| item.name.is_some()) || items.is_empty() => {
+            Shape::Group { items, .. }
+                if items.iter().any(|item| item.name.is_some()) || items.is_empty() =>
+            {
                 field(items, word)
             }
             Shape::Group { items, .. } => {
@@ -155,7 +158,8 @@ fn may_add(value: &Value, walked: &[&str], word: &str) -> bool {
 
 fn nowhere(value: &Value, source: &str, path: &str, walked: &[&str], word: &str) -> Problem {
     let place = head(value);
-    let within = if walked.is_empty() { "the file".to_owned() } else { format!("`{}`", walked.join(".")) };
+    let within =
+        if walked.is_empty() { "the file".to_owned() } else { format!("`{}`", walked.join(".")) };
     let (names, nouns): (Vec<String>, &str) = match &value.shape {
         Shape::Group { name, items } if items.iter().all(|item| item.name.is_some()) => {
             let root_name = name.as_ref().map_or("", |name| name.value.as_str());

@@ -130,8 +130,7 @@ pub(super) fn file_name(place: &Place<'_>) -> Result<Spanned<String>, Vec<Proble
         return Ok(text);
     }
     let message = format!("{:?} can't be a name", text.value);
-    let help =
-        "results lie in a folder of this name: use letters, digits, `-`, `_`, `.` and `+`";
+    let help = "results lie in a folder of this name: use letters, digits, `-`, `_`, `.` and `+`";
     Err(vec![Problem::new(message, text.span, "this `name`").help(help)])
 }
 

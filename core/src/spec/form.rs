@@ -104,7 +104,8 @@ impl<'a> Form<'a> {
             }
             return;
         };
-        let first = self.items.iter().find(|(name, _)| *name == known.name).map(|(_, value)| *value);
+        let first =
+            self.items.iter().find(|(name, _)| *name == known.name).map(|(_, value)| *value);
         match first {
             Some(first) => self.problems.push(
                 Problem::new(

@@ -70,7 +70,8 @@ pub(super) fn read(
                 let found = value.describe(source);
                 let message = format!("{found} has no field name in `{}`", name.value);
                 let problem = Problem::new(message, value.span.clone(), "which field is this?");
-                let help = format!("write `{}(field: {})`", name.value, &source[value.span.clone()]);
+                let help =
+                    format!("write `{}(field: {})`", name.value, &source[value.span.clone()]);
                 problems.push(problem.help(help));
                 plugin.broken = true;
             }

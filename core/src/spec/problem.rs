@@ -78,8 +78,7 @@ fn group<'a>(problem: &'a Problem, source: &'a str, file_name: &'a str) -> Group
     );
     for label in &problem.others {
         let span = visible(&label.span, source);
-        snippet =
-            snippet.annotation(AnnotationKind::Context.span(span).label(label.text.as_str()));
+        snippet = snippet.annotation(AnnotationKind::Context.span(span).label(label.text.as_str()));
     }
     let mut group = Level::ERROR.primary_title(problem.message.as_str()).element(snippet);
     for note in &problem.notes {

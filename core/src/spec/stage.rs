@@ -134,8 +134,11 @@ pub(super) fn read(value: &Value, source: &str, problems: &mut Vec<Problem>) -> 
     let count = |form: &mut Form<'_>, field, default| {
         form.optional(field, number(COUNT, |n: &usize| *n >= 1)).unwrap_or(default)
     };
-    let schedules =
-        &[("Cosine", Schedule::Cosine), ("Linear", Schedule::Linear), ("Constant", Schedule::Constant)];
+    let schedules = &[
+        ("Cosine", Schedule::Cosine),
+        ("Linear", Schedule::Linear),
+        ("Constant", Schedule::Constant),
+    ];
     let too_long =
         &[("Error", TooLong::Error), ("Truncate", TooLong::Truncate), ("Skip", TooLong::Skip)];
     let mut more = Vec::new();
@@ -157,12 +160,15 @@ pub(super) fn read(value: &Value, source: &str, problems: &mut Vec<Problem>) -> 
             .unwrap_or(0.0),
         schedule: form_.optional("schedule", choice(schedules)).unwrap_or_default(),
         weight_decay: form_
-            .optional("weight_decay", number("a number, 0 or more", |x: &f64| {
-                *x >= 0.0 && x.is_finite()
-            }))
+            .optional(
+                "weight_decay",
+                number("a number, 0 or more", |x: &f64| *x >= 0.0 && x.is_finite()),
+            )
             .unwrap_or(0.0),
         betas: form_.optional("betas", betas).unwrap_or((0.9, 0.999)),
-        eps: form_.optional("eps", number("a number above 0, such as 1e-8", positive)).unwrap_or(1e-8),
+        eps: form_
+            .optional("eps", number("a number above 0, such as 1e-8", positive))
+            .unwrap_or(1e-8),
         clip: form_
             .optional("clip", option(number("a number above 0, or `None` for no limit", positive)))
             .unwrap_or(Some(1.0)),

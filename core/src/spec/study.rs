@@ -91,7 +91,8 @@ impl Study {
     /// # Errors
     /// Axes that don't fit the base, at their places in the study.
     pub fn trials(&self, base: &str) -> Result<Vec<Trial>, Vec<Problem>> {
-        let start = Trial { name: String::new(), source: base.to_owned(), values: Vec::new(), seed: 0 };
+        let start =
+            Trial { name: String::new(), source: base.to_owned(), values: Vec::new(), seed: 0 };
         let mut trials = vec![start];
         let mut problems = Vec::new();
         for axis in &self.vary {
@@ -179,7 +180,10 @@ pub(super) fn read(root: &Value, source: &str, problems: &mut Vec<Problem>) -> O
     });
     let seeds = form.optional("seeds", |place: &Place<'_>| {
         let items = place.list("a list of whole numbers", "[0, 1, 2]")?;
-        each(items.iter().map(|item| place.part(item)), number("a list of whole numbers", |_: &u64| true))
+        each(
+            items.iter().map(|item| place.part(item)),
+            number("a list of whole numbers", |_: &u64| true),
+        )
     });
     let table = form.optional("table", text).map(|text| text.value);
     problems.extend(form.close().1);
@@ -217,7 +221,8 @@ fn axis(place: &Place<'_>) -> Result<Axis, Vec<Problem>> {
             Ok(Axis::Set { path: what, values: list.iter().map(raw).collect() })
         }
         other => {
-            let problem = Problem::new(format!("there is no axis `{other}`"), name.span.clone(), "unknown");
+            let problem =
+                Problem::new(format!("there is no axis `{other}`"), name.span.clone(), "unknown");
             Err(vec![problem.help(super::problem::did_you_mean(other, "axes", &["Node", "Set"]))])
         }
     }

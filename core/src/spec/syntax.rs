@@ -145,7 +145,12 @@ impl Reader<'_> {
         }
         if self.peek().is_some() && !self.stop {
             let message = "the file goes on after its end";
-            self.problem(message, self.here(), "doesn't belong to anything", "remove what follows the last `)`, or look for a bracket that is closed too early");
+            self.problem(
+                message,
+                self.here(),
+                "doesn't belong to anything",
+                "remove what follows the last `)`, or look for a bracket that is closed too early",
+            );
             self.sound = false;
         }
         Some(root)
@@ -333,7 +338,12 @@ impl Reader<'_> {
             return Item { value: self.value(), name: Some(name) };
         }
         let message = format!("`{}` has no value", name.value);
-        self.problem(message, name.span.clone(), "nothing follows", "a field is written `name: value`");
+        self.problem(
+            message,
+            name.span.clone(),
+            "nothing follows",
+            "a field is written `name: value`",
+        );
         let value = Value { shape: Shape::Missing, span: name.span.clone() };
         Item { name: Some(name), value }
     }
@@ -362,10 +372,7 @@ impl Reader<'_> {
 }
 
 fn begins_value(kind: Option<&Kind>) -> bool {
-    matches!(
-        kind,
-        Some(Kind::Word | Kind::Number | Kind::Text(_) | Kind::Char | Kind::Open(_))
-    )
+    matches!(kind, Some(Kind::Word | Kind::Number | Kind::Text(_) | Kind::Char | Kind::Open(_)))
 }
 
 fn closing(bracket: char) -> char {

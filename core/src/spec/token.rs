@@ -112,7 +112,8 @@ impl Lexer<'_> {
         if self.source[start..].starts_with("#![") {
             self.eat_while(|c| c != '\n');
             let text = "extensions can't be switched here";
-            let problem = Problem::new("an attribute has no place in this file", start..self.at, text);
+            let problem =
+                Problem::new("an attribute has no place in this file", start..self.at, text);
             return self.out.problems.push(problem.help("remove this line"));
         }
         let message = format!("`{c}` has no meaning here");
@@ -120,7 +121,8 @@ impl Lexer<'_> {
         if c == '\'' || c == '\u{201c}' || c == '\u{201d}' {
             problem = problem.help("text stands between straight double quotes: \"…\"");
         } else {
-            problem = problem.help("remove it, or put it between double quotes if it is part of a text");
+            problem =
+                problem.help("remove it, or put it between double quotes if it is part of a text");
         }
         self.out.problems.push(problem);
     }
@@ -234,7 +236,8 @@ impl Lexer<'_> {
                 _ => text.push(c),
             }
         }
-        let help = "close it with `\"`; a text can't go over the end of a line (`\\n` is a line break)";
+        let help =
+            "close it with `\"`; a text can't go over the end of a line (`\\n` is a line break)";
         self.unclosed(start, 1, "the quotes on this line don't pair up", help);
     }
 
@@ -267,7 +270,8 @@ impl Lexer<'_> {
 
     fn bad_escape(&mut self, start: usize) {
         let problem = Problem::new("unknown escape in a text", start..self.at, "means nothing");
-        let help = "a backslash is written `\\\\`; the escapes are \\n \\t \\r \\0 \\\" \\' \\xNN \\u{N}";
+        let help =
+            "a backslash is written `\\\\`; the escapes are \\n \\t \\r \\0 \\\" \\' \\xNN \\u{N}";
         self.out.problems.push(problem.help(help));
     }
 }

@@ -55,14 +55,20 @@ pub(super) fn read(place: &Place<'_>) -> Result<Spanned<Weights>, Vec<Problem>> 
 fn unknown(place: &Place<'_>) -> Problem {
     let problem = place.wrong("`Random`, `File(\"….safetensors\")` or `From(\"….ron\")`");
     match &place.value.shape {
-        Shape::Text(text) if text.ends_with(".ron") => problem.help(format!("write `From({text:?})`")),
+        Shape::Text(text) if text.ends_with(".ron") => {
+            problem.help(format!("write `From({text:?})`"))
+        }
         Shape::Text(text) => problem.help(format!("write `File({text:?})`")),
         Shape::Word | Shape::Group { .. } => {
             let found = match &place.value.shape {
                 Shape::Group { name: Some(name), .. } => &name.value,
                 _ => place.raw(),
             };
-            problem.help(super::problem::did_you_mean(found, "choices", &["Random", "File", "From"]))
+            problem.help(super::problem::did_you_mean(
+                found,
+                "choices",
+                &["Random", "File", "From"],
+            ))
         }
         _ => problem,
     }
@@ -88,7 +94,9 @@ fn short(place: &Place<'_>, items: &[Item], long: &str) -> Result<Option<String>
                 value.span.clone(),
                 "needs a name here",
             );
-            Err(vec![problem.help(format!("write `{long}: {}`", &place.source[value.span.clone()]))])
+            Err(vec![
+                problem.help(format!("write `{long}: {}`", &place.source[value.span.clone()])),
+            ])
         }
         _ => Ok(None),
     }
@@ -103,9 +111,7 @@ fn file(place: &Place<'_>, items: &[Item]) -> Result<Weights, Vec<Problem>> {
     let prefix = form.optional("prefix", text).map(|text| text.value).unwrap_or_default();
     let (_, problems) = form.close();
     match path {
-        Some(path) if problems.is_empty() => {
-            Ok(Weights::File { path: path.value.into(), prefix })
-        }
+        Some(path) if problems.is_empty() => Ok(Weights::File { path: path.value.into(), prefix }),
         _ => Err(problems),
     }
 }
