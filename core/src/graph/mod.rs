@@ -1,6 +1,14 @@
 //! What can run: an experiment whose names, ports and shapes are all known to fit.
 
+mod configure;
+mod display;
+mod draft;
+mod names;
+mod reach;
+mod shapes;
+mod stages;
 mod view;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +20,7 @@ use crate::nn::ParamShape;
 use crate::registry::{
     BenchmarkConfig, Cost, DatasetConfig, Kind, MapShape, Plugin, Registry, TokensShape,
 };
-use crate::spec::{Experiment, Problem, StageSpec, Weights};
+use crate::spec::{Experiment, File, Problem, StageSpec, Weights};
 
 /// Where an experiment's file lies.
 #[derive(Debug, Clone, Copy)]
@@ -136,8 +144,8 @@ pub fn link(
     registry: &Registry,
     context: &Context<'_>,
 ) -> Result<Graph, Vec<Problem>> {
-    let _ = (experiment, registry, context);
-    todo!()
+    let mut trail = weights::Trail::of(context);
+    linked(experiment, registry, context, &mut trail)
 }
 
 /// Reads and links a file's text.
@@ -149,6 +157,56 @@ pub fn check(
     registry: &Registry,
     context: &Context<'_>,
 ) -> Result<Graph, Vec<Problem>> {
-    let _ = (source, registry, context);
-    todo!()
+    let mut trail = weights::Trail::of(context);
+    checked(source, registry, context, &mut trail)
+}
+
+fn checked(
+    source: &str,
+    registry: &Registry,
+    context: &Context<'_>,
+    trail: &mut weights::Trail,
+) -> Result<Graph, Vec<Problem>> {
+    let (file, mut problems) = crate::spec::read(source);
+    let graph = match file {
+        Some(File::Experiment(experiment)) => linked(&experiment, registry, context, trail),
+        Some(File::Study(study)) => {
+            let head = study.span.start..study.span.start + "Study".len();
+            let problem = Problem::new("this is a study", head, "not an experiment");
+            Err(vec![problem.help("an experiment is needed here, such as the study's base")])
+        }
+        None => Err(Vec::new()),
+    };
+    match graph {
+        Ok(graph) if problems.is_empty() => Ok(graph),
+        Ok(_) => Err(problems),
+        Err(more) => {
+            problems.extend(more);
+            problems.sort_by_key(|problem| problem.primary.span.start);
+            Err(problems)
+        }
+    }
+}
+
+fn linked(
+    experiment: &Experiment,
+    registry: &Registry,
+    context: &Context<'_>,
+    trail: &mut weights::Trail,
+) -> Result<Graph, Vec<Problem>> {
+    let mut draft = draft::Draft::of(experiment, registry);
+    names::connect(&mut draft);
+    shapes::flow(&mut draft, context);
+    let reach = reach::llm(&mut draft);
+    let stages = stages::stages(&mut draft, registry, &reach);
+    let benchmarks = stages::benchmarks(&mut draft, registry);
+    let sources = weights::sources(&mut draft, registry, context, trail);
+    if draft.problems.is_empty() {
+        if let Some(graph) = draft::finish(&draft, &reach, stages, benchmarks, sources) {
+            return Ok(graph);
+        }
+    }
+    let mut problems = draft.problems;
+    problems.sort_by_key(|problem| problem.primary.span.start);
+    Err(problems)
 }

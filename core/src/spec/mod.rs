@@ -8,9 +8,12 @@ pub mod problem;
 pub mod stage;
 pub mod study;
 pub mod syntax;
+mod token;
 pub mod weights;
 
 use std::ops::Range;
+
+use syntax::{Shape, Value};
 
 pub use edit::set;
 pub use experiment::{Experiment, NodeSpec};
@@ -68,5 +71,42 @@ pub fn parse(source: &str) -> Result<File, Vec<Problem>> {
 /// not be read has its default and is listed under `broken`, so that `graph::check` can look for
 /// errors in the rest without repeating these.
 pub fn read(source: &str) -> (Option<File>, Vec<Problem>) {
-    todo!("{source}")
+    let tree = syntax::read(source);
+    let mut problems = tree.problems;
+    let file = match &tree.root {
+        Some(root) if tree.sound => content(root, source, &mut problems),
+        Some(_) => None,
+        None if problems.is_empty() => {
+            let message = "the file is empty";
+            let help = "a file holds `Experiment(name: …, nodes: […], …)` or `Study(…)`";
+            problems.push(Problem::new(message, 0..source.len().min(1), "nothing here").help(help));
+            None
+        }
+        None => None,
+    };
+    problems.sort_by_key(|problem| problem.primary.span.start);
+    (file, problems)
+}
+
+fn content(root: &Value, source: &str, problems: &mut Vec<Problem>) -> Option<File> {
+    let help = "a file holds `Experiment(…)` or `Study(…)`";
+    let Shape::Group { name: Some(name), .. } = &root.shape else {
+        let text = format!("this is {}", root.describe(source));
+        let problem = Problem::new("this is no experiment", root.span.clone(), text);
+        problems.push(problem.help(help));
+        return None;
+    };
+    match name.value.as_str() {
+        "Experiment" => Some(File::Experiment(experiment::read(root, source, problems))),
+        "Study" => study::read(root, source, problems).map(File::Study),
+        other => {
+            let message = format!("a file can't hold `{other}`");
+            let help = match problem::nearest(other, ["Experiment", "Study"]) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => help.to_owned(),
+            };
+            problems.push(Problem::new(message, name.span.clone(), "unknown").help(help));
+            None
+        }
+    }
 }
