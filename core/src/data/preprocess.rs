@@ -105,8 +105,8 @@ pub fn decode(picture: &Picture) -> Result<RgbImage, DataError> {
         Picture::Drawn(scene) => Ok(scene.draw(224, 224)),
         Picture::Bytes(bytes) => read(picture, Cursor::new(bytes.as_ref())),
         Picture::File(path) => {
-            let file = File::open(path)
-                .map_err(|error| DataError::Read { path: path.clone(), error })?;
+            let file =
+                File::open(path).map_err(|error| DataError::Read { path: path.clone(), error })?;
             read(picture, BufReader::new(file))
         }
     }

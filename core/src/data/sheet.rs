@@ -24,7 +24,8 @@ pub fn contact_sheet(
     let (step, gap) = (side + 4, 4);
     let size = |n: usize| (n * step + gap) as u32;
     let mut sheet = RgbImage::from_pixel(size(columns), size(rows), Rgb([128; 3]));
-    let spec = ImageSpec { size: side, fit: Fit::Pad, filter: Filter::Bicubic, ..ImageSpec::default() };
+    let spec =
+        ImageSpec { size: side, fit: Fit::Pad, filter: Filter::Bicubic, ..ImageSpec::default() };
     let mut text = String::new();
     for (place, &index) in indices.iter().enumerate() {
         let sample = dataset.sample(index)?;

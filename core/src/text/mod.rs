@@ -1,7 +1,11 @@
 //! Text: tokens, and the conversations that are made of them.
 
+mod encoded;
+mod error;
 pub mod template;
 pub mod tokenizer;
 
-pub use template::{EncodeError, Encoded, Fitted, Piece, Template, TooLong};
-pub use tokenizer::{TextError, Tokenizer};
+pub use encoded::{Encoded, Fitted, Piece, TooLong};
+pub use error::{EncodeError, EncodeErrorKind};
+pub use template::{IMAGE, Template};
+pub use tokenizer::{TextError, Token, Tokenizer};

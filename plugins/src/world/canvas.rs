@@ -73,13 +73,9 @@ impl Canvas {
     pub fn shape(&mut self, thing: &Thing) {
         // A turn by angle t without `sin` and `cos`, from its half angle's tangent.
         let (square, scale) = (thing.turn * thing.turn, thing.radius);
-        let (cosine, sine) =
-            ((1.0 - square) / (1.0 + square), 2.0 * thing.turn / (1.0 + square));
+        let (cosine, sine) = ((1.0 - square) / (1.0 + square), 2.0 * thing.turn / (1.0 + square));
         let place = |&(x, y): &(f32, f32)| {
-            (
-                thing.x + scale * (cosine * x - sine * y),
-                thing.y + scale * (sine * x + cosine * y),
-            )
+            (thing.x + scale * (cosine * x - sine * y), thing.y + scale * (sine * x + cosine * y))
         };
         let mut path = PathBuilder::new();
         match thing.shape {
@@ -143,9 +139,7 @@ impl Canvas {
                 continue;
             }
             let (x, y) = (i as u32 % self.width, i as u32 / self.width);
-            let gain = 1.0
-                + step_x * (x as f32 + 0.5)
-                + step_y * (y as f32 + 0.5)
+            let gain = 1.0 + step_x * (x as f32 + 0.5) + step_y * (y as f32 + 0.5)
                 - (light[0] + light[1]) / 2.0;
             let random = mix(grain.wrapping_add(i as u64));
             for channel in 0..3 {

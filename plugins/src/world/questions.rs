@@ -170,7 +170,7 @@ fn ask(
             let thing = &scene.things[i];
             Some(turn(format!("which shape is {}?", thing.colour.name()), thing.shape.name()))
         }
-        Family::Count => Some(count(scene, counted)),
+        Family::Count => count(scene, counted, told),
         Family::Exist => exist(scene, told, dice),
         Family::Relation => relation(scene, told, dice),
         Family::Position => position(scene, told, dice),
@@ -179,23 +179,25 @@ fn ask(
     }
 }
 
-fn count(scene: &Scene, counted: Counted) -> Turn {
-    let all = scene.things.len();
-    let Some(first) = scene.things.first() else {
-        return turn("how many shapes are there?", "0");
+/// Tells of everything that is counted by its shape or colour.
+fn count(scene: &Scene, counted: Counted, told: &mut Told) -> Option<Turn> {
+    let first = scene.things.first()?;
+    let (kind, alike): (String, fn(&Thing, &Thing) -> bool) = match counted {
+        Counted::Everything => {
+            let number = scene.things.len().to_string();
+            return Some(turn("how many shapes are there?", &number));
+        }
+        Counted::SameShape => (first.shape.plural().into(), same_shape),
+        Counted::SameColour => (format!("{} shapes", first.colour.name()), same_colour),
     };
-    let (question, number) = match counted {
-        Counted::Everything => ("how many shapes are there?".into(), all),
-        Counted::SameShape => (
-            format!("how many {} are there?", first.shape.plural()),
-            scene.things.iter().filter(|thing| same_shape(first, thing)).count(),
-        ),
-        Counted::SameColour => (
-            format!("how many {} shapes are there?", first.colour.name()),
-            scene.things.iter().filter(|thing| same_colour(first, thing)).count(),
-        ),
-    };
-    turn(question, &number.to_string())
+    let mut number = 0;
+    for (thing, told) in scene.things.iter().zip(&mut told.things) {
+        if alike(first, thing) {
+            *told = true;
+            number += 1;
+        }
+    }
+    Some(turn(format!("how many {kind} are there?"), &number.to_string()))
 }
 
 fn exist(scene: &Scene, told: &mut Told, dice: &mut Dice) -> Option<Turn> {
@@ -215,8 +217,7 @@ fn exist(scene: &Scene, told: &mut Told, dice: &mut Dice) -> Option<Turn> {
             format!("a {}", dice.pick(&absent)?.name())
         }
         (1, false) => {
-            let absent: Vec<Colour> =
-                Colour::ALL.into_iter().filter(|&c| !has_colour(c)).collect();
+            let absent: Vec<Colour> = Colour::ALL.into_iter().filter(|&c| !has_colour(c)).collect();
             format!("{} shape", dice.pick(&absent)?.with_article())
         }
         (_, false) => {
@@ -235,11 +236,18 @@ fn exist(scene: &Scene, told: &mut Told, dice: &mut Dice) -> Option<Turn> {
 }
 
 fn relation(scene: &Scene, told: &mut Told, dice: &mut Dice) -> Option<Turn> {
-    let (dx, dy, answer) =
-        dice.pick(&[(-1.0, 0.0, "left"), (1.0, 0.0, "right"), (0.0, -1.0, "above"), (0.0, 1.0, "below")])?;
+    let (dx, dy, answer) = dice.pick(&[
+        (-1.0, 0.0, "left"),
+        (1.0, 0.0, "right"),
+        (0.0, -1.0, "above"),
+        (0.0, 1.0, "below"),
+    ])?;
     let free: Vec<usize> = (0..scene.things.len()).filter(|&i| !told.things[i]).collect();
-    let pairs: Vec<(usize, usize)> =
-        free.iter().flat_map(|&a| free.iter().map(move |&b| (a, b))).filter(|(a, b)| a != b).collect();
+    let pairs: Vec<(usize, usize)> = free
+        .iter()
+        .flat_map(|&a| free.iter().map(move |&b| (a, b)))
+        .filter(|(a, b)| a != b)
+        .collect();
     let clearly = |&(a, b): &(usize, usize)| {
         let (a, b) = (&scene.things[a], &scene.things[b]);
         let along = (a.x - b.x) * dx + (a.y - b.y) * dy;

@@ -71,7 +71,9 @@ mod tests {
             let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/world/tokenizer.json");
             assert!(std::fs::write(path, &made).is_ok(), "can't write {path}");
         } else {
-            assert_eq!(made, TOKENIZER, "run this test with UPDATE_FIXTURES=1");
+            // As values: the order of a map's keys is another crate's choice of features.
+            let [made, kept] = [&made, TOKENIZER].map(serde_json::from_str::<Value>);
+            assert_eq!(made.ok(), kept.ok(), "run this test with UPDATE_FIXTURES=1");
         }
     }
 }
