@@ -36,14 +36,20 @@ pub struct Overrides {
 ///
 /// # Errors
 /// Every problem of the file, rendered.
-pub fn open(path: &Path, overrides: &Overrides, registry: &Registry) -> Result<Vec<Ready>, Failure> {
+pub fn open(
+    path: &Path,
+    overrides: &Overrides,
+    registry: &Registry,
+) -> Result<Vec<Ready>, Failure> {
     let source = read(path)?;
     let name = path.display().to_string();
     match spec::parse(&source) {
         Ok(File::Study(study)) => {
             let base_path = folder(path).join(&study.base.value);
-            let base_source = overridden(read(&base_path)?, &base_path.display().to_string(), overrides)?;
-            let trials = study.trials(&base_source).map_err(|problems| drawn(&problems, &source, &name))?;
+            let base_source =
+                overridden(read(&base_path)?, &base_path.display().to_string(), overrides)?;
+            let trials =
+                study.trials(&base_source).map_err(|problems| drawn(&problems, &source, &name))?;
             let study_name = study.name.value.clone();
             trials
                 .into_iter()

@@ -67,7 +67,8 @@ impl Failure {
 /// Runs the program on the command line's arguments with every plugin that is linked in. The exit
 /// code is 0 when done, 1 when something failed while running, 2 when the input is wrong.
 pub fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_env("EAGLE_LAB_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter =
+        EnvFilter::try_from_env("EAGLE_LAB_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let arguments = Arguments::parse();
     let result = eagle_plugins::registry()

@@ -51,7 +51,8 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
             stages.for_each(|stage| print(&schedule::dot(stage)));
         }
         Format::Json => {
-            let plans: Vec<_> = plans.iter().map(|(name, stages)| plan_json(name, stages)).collect();
+            let plans: Vec<_> =
+                plans.iter().map(|(name, stages)| plan_json(name, stages)).collect();
             let text = serde_json::to_string_pretty(&plans).map_err(Failure::running)?;
             print(&(text + "\n"));
         }

@@ -31,7 +31,8 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
             Some(entry) => print(&show(entry)),
             None => {
                 let names: Vec<&str> = registry.iter().map(|entry| entry.name).collect();
-                let message = format!("no plugin is called `{name}`; there are {}", names.join(", "));
+                let message =
+                    format!("no plugin is called `{name}`; there are {}", names.join(", "));
                 return Err(Failure::input(message));
             }
         },
@@ -103,7 +104,11 @@ fn markdown(registry: &Registry) -> String {
                 let default = default_of(&defaults, field.name);
                 let docs: Vec<&str> = field.docs.iter().map(|line| line.trim()).collect();
                 let docs = docs.join(" ").replace('|', "\\|");
-                let _ = writeln!(text, "| `{}` | `{}` | `{default}` | {docs} |", field.name, field.kind);
+                let _ = writeln!(
+                    text,
+                    "| `{}` | `{}` | `{default}` | {docs} |",
+                    field.name, field.kind
+                );
             }
         }
     }

@@ -35,8 +35,8 @@ impl Progress {
     }
 
     fn bar(&mut self, length: usize, done: usize, prefix: String, template: &str) {
-        let style = ProgressStyle::with_template(template)
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style =
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(length as u64).with_style(style).with_prefix(prefix);
         bar.set_position(done as u64);
         self.bar = Some(bar);
@@ -62,7 +62,10 @@ impl Observer for Progress {
     }
 
     fn reused(&mut self, experiment: &str, stage: &str, id: &str) {
-        eprintln!("{experiment}: stage {stage} was trained before ({}), not again", &id[..12.min(id.len())]);
+        eprintln!(
+            "{experiment}: stage {stage} was trained before ({}), not again",
+            &id[..12.min(id.len())]
+        );
     }
 
     fn step(&mut self, step: &Step) {
@@ -75,7 +78,10 @@ impl Observer for Progress {
             self.told = Instant::now();
             let left = (step.steps - step.step) * step.samples;
             let eta = left as f64 / self.rate().max(1e-9);
-            eprintln!("  {} step {}/{}  {message}  {eta:.0} s left", self.stage, step.step, step.steps);
+            eprintln!(
+                "  {} step {}/{}  {message}  {eta:.0} s left",
+                self.stage, step.step, step.steps
+            );
         }
     }
 
@@ -91,7 +97,8 @@ impl Observer for Progress {
             totals.samples as f64 / totals.seconds.max(1e-9)
         );
         if totals.skipped > 0 || totals.truncated > 0 {
-            text += &format!("; too long: {} skipped, {} truncated", totals.skipped, totals.truncated);
+            text +=
+                &format!("; too long: {} skipped, {} truncated", totals.skipped, totals.truncated);
         }
         eprintln!("{text}");
     }

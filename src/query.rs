@@ -57,7 +57,12 @@ fn schema() -> String {
     for table in eagle_results::schema() {
         text += &format!("{}: {}\n", table.name, table.row);
         for column in table.columns {
-            text += &format!("  {:20} {:10} {}\n", column.name, column.kind.to_string(), column.meaning);
+            text += &format!(
+                "  {:20} {:10} {}\n",
+                column.name,
+                column.kind.to_string(),
+                column.meaning
+            );
         }
     }
     text

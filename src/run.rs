@@ -81,12 +81,8 @@ fn run(
         labels.trial = Some(trial_name(trial));
         labels.axes = trial.values.iter().cloned().collect();
     }
-    let lab = Lab {
-        out: &arguments.out,
-        base: &ready.base,
-        dev: Dev::default(),
-        force: arguments.force,
-    };
+    let lab =
+        Lab { out: &arguments.out, base: &ready.base, dev: Dev::default(), force: arguments.force };
     let mut progress = Progress::new(stop.clone());
     lab.run(&ready.graph, &labels, &mut progress).map_err(|error| error.to_string())
 }

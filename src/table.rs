@@ -37,11 +37,9 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         Form::Csv => TableFormat::Csv,
         Form::Tex => TableFormat::Tex,
     };
-    let options =
-        TableOptions { baseline: arguments.baseline.clone(), ..TableOptions::default() };
+    let options = TableOptions { baseline: arguments.baseline.clone(), ..TableOptions::default() };
     for name in &arguments.names {
-        let table =
-            eagle_results::table(&arguments.out, name, &options).map_err(Failure::input)?;
+        let table = eagle_results::table(&arguments.out, name, &options).map_err(Failure::input)?;
         print(&(table.render(format).trim_end().to_owned() + "\n"));
     }
     Ok(())

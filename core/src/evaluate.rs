@@ -149,10 +149,7 @@ impl Exam<'_> {
     }
 
     /// The visual tokens of the prompts' pictures; `None` if they have none.
-    fn look(
-        &self,
-        prompts: &[(usize, Sample, Sequence)],
-    ) -> Result<Option<Tensor>, EvaluateError> {
+    fn look(&self, prompts: &[(usize, Sample, Sequence)]) -> Result<Option<Tensor>, EvaluateError> {
         if !prompts.first().is_some_and(|(_, _, prompt)| prompt.pictured) {
             return Ok(None);
         }

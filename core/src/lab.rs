@@ -397,8 +397,7 @@ impl Lab<'_> {
             let what = format!("stage `{}`", stage.spec.name.value);
             let dataset = open(&what, || stage.data.plugin.open(self.base))?;
             let before = stages.last().map(|stage| stage.id.as_str());
-            let identity =
-                identity::stage(graph, index, &dataset.fingerprint(), before, &start);
+            let identity = identity::stage(graph, index, &dataset.fingerprint(), before, &start);
             let id = identity::hash(&identity);
             let folder = self.out.join("cache").join("stages").join(&id);
             stages.push(Resolved { id, dataset, folder });
@@ -550,7 +549,8 @@ fn load_nodes(
 /// Locks a stage's folder for as long as the result lives; the system unlocks it if we die.
 fn claim(folder: &Path) -> Result<File, RecordError> {
     let path = folder.join("lock");
-    let fail = |error: std::io::Error| RecordError { path: path.clone(), detail: error.to_string() };
+    let fail =
+        |error: std::io::Error| RecordError { path: path.clone(), detail: error.to_string() };
     std::fs::create_dir_all(folder).map_err(fail)?;
     let file = File::create(&path).map_err(fail)?;
     file.lock().map_err(fail)?;
@@ -612,5 +612,7 @@ fn manifest(graph: &Graph, labels: &Labels, id: &str, started: String) -> Manife
 
 /// A name as a folder can bear it.
 fn slug(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' })
+        .collect()
 }

@@ -119,7 +119,9 @@ fn build_module(
 ) -> Result<Module> {
     let node = &graph.dag[index];
     let mut root = store.root();
-    let tokens = || graph.token_inputs(index).first().copied().unwrap_or(TokensShape { tokens: 0, width: 0 });
+    let tokens = || {
+        graph.token_inputs(index).first().copied().unwrap_or(TokensShape { tokens: 0, width: 0 })
+    };
     Ok(match &node.plugin {
         Plugin::Encoder(config) => {
             let spec = config.image();
@@ -147,7 +149,8 @@ impl Model {
     /// Hangs the parameters of the given nodes on `tape` and freezes all others.
     pub fn train(&self, nodes: &[&str], tape: &Tape) {
         for node in &self.nodes {
-            let tape = if nodes.contains(&node.id.as_str()) { tape.clone() } else { Tape::default() };
+            let tape =
+                if nodes.contains(&node.id.as_str()) { tape.clone() } else { Tape::default() };
             node.params.iter().for_each(|param| param.set_tape(&tape));
         }
     }
@@ -195,7 +198,9 @@ impl Model {
                 Some(Value::Tokens(tokens)) => look(&node.id, tokens),
                 None => {
                     let seen = node.inputs.first().and_then(|&input| values[input].clone());
-                    return Ok(seen.ok_or_else(|| broken("the LLM has no visual tokens"))?.tokens());
+                    return Ok(seen
+                        .ok_or_else(|| broken("the LLM has no visual tokens"))?
+                        .tokens());
                 }
             }
             values.push(value);
@@ -209,7 +214,9 @@ impl Model {
         images: &[Tensor],
         values: &[Option<Value>],
     ) -> Result<Option<Value>> {
-        let input = |i: usize| values.get(i).cloned().flatten().ok_or_else(|| broken("an input is missing"));
+        let input = |i: usize| {
+            values.get(i).cloned().flatten().ok_or_else(|| broken("an input is missing"))
+        };
         Ok(Some(match &node.module {
             Module::Encoder(encoder, image) => {
                 let image = images.get(*image).ok_or_else(|| broken("an image is missing"))?;

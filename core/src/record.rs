@@ -82,12 +82,8 @@ impl Metrics {
     pub fn write(&mut self, step: usize, values: &[(&str, f64)]) -> Result<(), RecordError> {
         let mut text = String::new();
         for (name, value) in values {
-            let metric = Metric {
-                stage: self.stage.clone(),
-                step,
-                name: (*name).into(),
-                value: *value,
-            };
+            let metric =
+                Metric { stage: self.stage.clone(), step, name: (*name).into(), value: *value };
             text += &line(&metric);
         }
         self.file.write_all(text.as_bytes()).map_err(|error| RecordError::new(&self.path, error))

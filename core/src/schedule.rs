@@ -58,8 +58,8 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
     let mut nodes: Vec<Planned> = Vec::new();
     for &index in &graph.order {
         let node = &graph.dag[index];
-        let trained = spec.is_some_and(|stage| stage.trains.contains(&index))
-            && !node.params.is_empty();
+        let trained =
+            spec.is_some_and(|stage| stage.trains.contains(&index)) && !node.params.is_empty();
         let behind = node.inputs.iter().any(|source| match source {
             Source::Node(input) => nodes.iter().any(|done| done.index == *input && done.records),
             Source::Image | Source::Text => false,
@@ -117,10 +117,8 @@ impl Schedule {
     /// Bytes of activations at the peak of a step: all that recording nodes keep, and the largest
     /// of those that keep nothing.
     pub fn activation_bytes(&self) -> u64 {
-        let kept: u64 =
-            self.nodes.iter().filter(|n| n.records).map(|n| n.cost.activations).sum();
-        let passing =
-            self.nodes.iter().filter(|n| !n.records).map(|n| n.cost.activations).max();
+        let kept: u64 = self.nodes.iter().filter(|n| n.records).map(|n| n.cost.activations).sum();
+        let passing = self.nodes.iter().filter(|n| !n.records).map(|n| n.cost.activations).max();
         (kept + passing.unwrap_or(0)) * self.batch as u64 * 4
     }
 
@@ -133,8 +131,11 @@ impl Schedule {
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (trained, frozen) = self.parameters();
-        writeln!(f, "stage {}: batch {}, {} visual tokens, sequences of up to {}", self.stage,
-            self.batch, self.visual_tokens, self.length)?;
+        writeln!(
+            f,
+            "stage {}: batch {}, {} visual tokens, sequences of up to {}",
+            self.stage, self.batch, self.visual_tokens, self.length
+        )?;
         let rows: Vec<[String; 6]> = self.nodes.iter().map(Planned::row).collect();
         let head = ["node", "plugin", "from", "output", "parameters", "in this stage"];
         let widths: Vec<usize> = (0..6)
@@ -144,7 +145,8 @@ impl fmt::Display for Schedule {
         let mut line = |cells: &[&str]| {
             let mut text = String::from(" ");
             for (i, (cell, width)) in cells.iter().zip(&widths).enumerate() {
-                text += &if i == 4 { format!(" {cell:>width$} ") } else { format!(" {cell:<width$} ") };
+                text +=
+                    &if i == 4 { format!(" {cell:>width$} ") } else { format!(" {cell:<width$} ") };
             }
             writeln!(f, "{}", text.trim_end())
         };
@@ -157,8 +159,12 @@ impl fmt::Display for Schedule {
         if !prefix.is_empty() {
             writeln!(f, "  frozen prefix (depends on the sample alone): {}", prefix.join(", "))?;
         }
-        writeln!(f, "  {} FLOPs per sample and step, {} at the peak (estimated)",
-            count(self.flops_per_sample()), bytes(self.peak_bytes()))
+        writeln!(
+            f,
+            "  {} FLOPs per sample and step, {} at the peak (estimated)",
+            count(self.flops_per_sample()),
+            bytes(self.peak_bytes())
+        )
     }
 }
 
@@ -210,7 +216,8 @@ pub fn bytes(n: u64) -> String {
 
 /// The graph of the stages as Graphviz dot: trained nodes filled, recording ones outlined bold.
 pub fn dot(schedule: &Schedule) -> String {
-    let mut text = String::from("digraph {\n  rankdir = LR;\n  node [shape = box, style = rounded];\n");
+    let mut text =
+        String::from("digraph {\n  rankdir = LR;\n  node [shape = box, style = rounded];\n");
     text += "  image [shape = plain];\n  text [shape = plain];\n";
     for node in &schedule.nodes {
         let style = match (node.trained, node.records) {

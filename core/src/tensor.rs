@@ -380,6 +380,21 @@ impl Tensor {
         self.tape.backward(grads)
     }
 
+    /// Starts the backward pass from this tensor, of any shape, whose gradient is given.
+    ///
+    /// # Errors
+    /// The gradient has another number of values, or a backward operation fails.
+    pub fn backward_from(&self, gradient: Vec<f32>) -> Result<Grads> {
+        if self.len() != gradient.len() {
+            let detail = format!("a gradient of {} for {:?}", gradient.len(), self.shape);
+            return Err(TensorError::Shape { op: "backward", detail });
+        }
+        let mut grads = Grads::default();
+        grads.add(self.slot(), gradient);
+        self.tape.backward(&mut grads)?;
+        Ok(grads)
+    }
+
     /// This tensor as a dfdx tensor of shape `S`, for an operation composed from dfdx's own.
     ///
     /// # Errors

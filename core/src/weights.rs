@@ -63,8 +63,7 @@ impl Bundle {
     /// The file can't be read or is damaged.
     pub fn read(path: &Path) -> Result<Bundle, WeightsError> {
         let io = |error| WeightsError::Io { path: path.to_owned(), error };
-        let format =
-            |detail: String| WeightsError::Format { path: path.to_owned(), detail };
+        let format = |detail: String| WeightsError::Format { path: path.to_owned(), detail };
         let bytes = std::fs::read(path).map_err(io)?;
         let (_, header) =
             SafeTensors::read_metadata(&bytes).map_err(|error| format(error.to_string()))?;
@@ -187,7 +186,8 @@ pub fn load(
     }
     let wanted: std::collections::BTreeSet<String> =
         params.iter().map(|param| format!("{prefix}{}", param.name())).collect();
-    let surplus = bundle.tensors.keys().filter(|name| name.starts_with(prefix) && !wanted.contains(*name));
+    let surplus =
+        bundle.tensors.keys().filter(|name| name.starts_with(prefix) && !wanted.contains(*name));
     problems.extend(surplus.map(|name| format!("surplus: {name}")));
     if !problems.is_empty() {
         return Err(WeightsError::Misfit { path: path.to_owned(), problems });

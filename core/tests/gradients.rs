@@ -98,12 +98,7 @@ fn same_bits_for_any_threads(name: &str, op: Op<'_>, values: &[Vec<f32>], shapes
     }
 }
 
-fn frozen_inputs_get_nothing(
-    name: &str,
-    op: Op<'_>,
-    inputs: &[Tensor],
-    all: &[Option<Vec<f32>>],
-) {
+fn frozen_inputs_get_nothing(name: &str, op: Op<'_>, inputs: &[Tensor], all: &[Option<Vec<f32>>]) {
     for trained in 0..inputs.len() {
         let frozen: Vec<_> = (0..inputs.len()).filter(|&i| i != trained).collect();
         let (_, some) = gradients(op, inputs, &frozen);
@@ -310,9 +305,19 @@ fn layouts_have_the_gradients_of_their_values() {
 
 #[test]
 fn grid_sampling_has_the_gradients_of_its_value() {
+    let (h, w) = (4, 5);
     for align in [false, true] {
-        holds("grid_sample", &[&[2, 4, 5, 3], &[2, 3, 2, 2]], 4e-3, &|x| {
-            ops::grid_sample(&x[0], &ops::scale(&x[1], 1.17)?, align)
+        // Points between pixels, one outside: at a pixel the slope jumps.
+        let at = |pixel: f32, size: usize| {
+            let size = size as f32;
+            if align { 2.0 * pixel / (size - 1.0) - 1.0 } else { (2.0 * pixel + 1.0) / size - 1.0 }
+        };
+        let points: Vec<_> = (0..12)
+            .flat_map(|i| [at((i % 6) as f32 - 0.5, w), at((i / 3) as f32 + 0.5, h)])
+            .collect();
+        holds("grid_sample", &[&[2, h, w, 3], &[2, 3, 2, 2]], 4e-3, &|x| {
+            let points = Tensor::new(x[0].dev(), points.clone(), x[1].shape())?;
+            ops::grid_sample(&x[0], &ops::add(&points, &ops::scale(&x[1], 0.1)?)?, align)
         });
     }
 }

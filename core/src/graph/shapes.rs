@@ -6,9 +6,7 @@ use super::configure::{article, misfit};
 use super::draft::{Built, Draft, Input, Part};
 use super::{Context, Port};
 use crate::nn::{ParamShape, Store};
-use crate::registry::{
-    Cost, Kind, LlmConfig, MapShape, Misfit, Plugin, TokenizerSource, TokensShape,
-};
+use crate::registry::{Cost, Kind, LlmConfig, MapShape, Misfit, Plugin, TokensShape};
 use crate::spec::{Problem, Span};
 use crate::tensor::TensorError;
 
@@ -172,13 +170,21 @@ fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
     let plugin = &part.spec.plugin;
     let mut found = Vec::new();
     found.extend(config.validate().err().map(|error| misfit(plugin, error, &[])));
-    if let TokenizerSource::File(path) = config.tokenizer() {
-        if !context.base.join(&path).is_file() {
+    match config.tokenizer(context.base) {
+        Err(error) => {
             let place = plugin.place("tokenizer").unwrap_or(plugin.name.span.clone());
-            let message = format!("there is no file {}", path.display());
             let help = "a relative path starts at the folder of the experiment's file";
-            found.push(Problem::new(message, place, "the tokenizer").help(help));
+            found.push(Problem::new(error.to_string(), place, "the tokenizer").help(help));
         }
+        Ok(tokenizer) if tokenizer.vocabulary_size() > config.vocabulary() => {
+            let place = plugin.place("vocabulary").unwrap_or(plugin.name.span.clone());
+            let (tokens, embeddings) = (tokenizer.vocabulary_size(), config.vocabulary());
+            let message =
+                format!("the tokenizer has {tokens} tokens, the LLM only {embeddings} embeddings");
+            let help = format!("set `vocabulary` to {tokens} or more");
+            found.push(Problem::new(message, place, "too few embeddings").help(help));
+        }
+        Ok(_) => {}
     }
     let wrong = !found.is_empty();
     draft.problems.extend(found);

@@ -1,7 +1,5 @@
 //! What the later steps ask of a linked graph.
 
-use std::fmt;
-
 use petgraph::graph::NodeIndex;
 use serde::Serialize;
 use serde::ser::Serializer;
@@ -74,19 +72,6 @@ impl Graph {
     pub fn length(&self, stage: usize) -> usize {
         let limit = self.stages.get(stage).and_then(|stage| stage.spec.max_length);
         limit.unwrap_or(usize::MAX).min(self.context())
-    }
-}
-
-impl fmt::Display for Port {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Port::Features(MapShape { grid: Some((h, w)), width, .. }) => {
-                write!(f, "{h}x{w} map x {width}")
-            }
-            Port::Features(MapShape { tokens, width, .. })
-            | Port::Tokens(TokensShape { tokens, width }) => write!(f, "{tokens} tokens x {width}"),
-            Port::Logits { vocabulary } => write!(f, "logits x {vocabulary}"),
-        }
     }
 }
 

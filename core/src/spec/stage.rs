@@ -4,10 +4,8 @@ use super::form::{Form, Known, Place, choice, each, name, number, option, text, 
 use super::problem::did_you_mean;
 use super::syntax::{Item, Shape, Value};
 use super::{PluginSpec, Problem, Span, Spanned};
+use crate::text::Template;
 pub use crate::text::TooLong;
-
-/// The conversation templates that a stage may name.
-pub const TEMPLATES: [&str; 2] = ["plain", "vicuna_v1"];
 
 /// How the learning rate goes down after the warm-up.
 #[derive(
@@ -213,11 +211,12 @@ fn betas(place: &Place<'_>) -> Result<(f64, f64), Vec<Problem>> {
 
 fn template(place: &Place<'_>) -> Result<Spanned<String>, Vec<Problem>> {
     let template = text(place)?;
-    if TEMPLATES.contains(&template.value.as_str()) {
+    if Template::named(&template.value).is_some() {
         return Ok(template);
     }
+    let known = Template::ALL.map(Template::name);
     let message = format!("there is no conversation template {:?}", template.value);
-    let help = did_you_mean(&template.value, "templates", &TEMPLATES);
+    let help = did_you_mean(&template.value, "templates", &known);
     Err(vec![Problem::new(message, template.span, "unknown template").help(help)])
 }
 

@@ -71,10 +71,8 @@ pub fn assemble(
     images: &[ImageSpec],
     text: &TextSpec,
 ) -> Result<Batch, DataError> {
-    let encoded = samples
-        .iter()
-        .map(|sample| text.encode(sample))
-        .collect::<Result<Vec<_>, _>>()?;
+    let encoded =
+        samples.iter().map(|sample| text.encode(sample)).collect::<Result<Vec<_>, _>>()?;
     let mut batch = Batch::default();
     let kept: Vec<(&Sample, &Sequence)> = samples
         .iter()

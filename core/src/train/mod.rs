@@ -177,7 +177,10 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
             return Err(broken("gradient norm", update.norm));
         }
         totals.count(step + 1, &batches, before + sitting.elapsed().as_secs_f64());
-        metrics.write(step + 1, &[("loss", loss), ("lr", update.lr), ("gradient-norm", update.norm)])?;
+        metrics.write(
+            step + 1,
+            &[("loss", loss), ("lr", update.lr), ("gradient-norm", update.norm)],
+        )?;
         let seen = batches.iter().map(|batch| batch.ids.len()).sum();
         watch.step(&Step { step: step + 1, steps, samples: seen, loss });
         let stopping = watch.stop() && step + 1 < steps;

@@ -61,10 +61,8 @@ pub enum ClassToken {
 }
 
 const EPS: f32 = 1e-5;
-const NAMES: AttentionNames = AttentionNames {
-    projections: ["q_proj", "k_proj", "v_proj", "out_proj"],
-    bias: (true, true),
-};
+const NAMES: AttentionNames =
+    AttentionNames { projections: ["q_proj", "k_proj", "v_proj", "out_proj"], bias: (true, true) };
 
 impl ClipVit {
     fn side(&self) -> usize {
@@ -98,7 +96,8 @@ impl EncoderConfig for ClipVit {
             return Err(Misfit::field("image_size", "the image has no pixels"));
         }
         if self.skip_last >= self.layers {
-            let message = format!("skips {} of {} blocks: none is left", self.skip_last, self.layers);
+            let message =
+                format!("skips {} of {} blocks: none is left", self.skip_last, self.layers);
             return Err(Misfit::field("skip_last", message));
         }
         let map = MapShape::on_grid((self.side(), self.side()), self.width);
@@ -190,10 +189,15 @@ pub(crate) fn check_patches(
 /// Heads must share the width evenly.
 pub(crate) fn check_heads(width: usize, heads: usize) -> std::result::Result<(), Misfit> {
     if heads == 0 || !width.is_multiple_of(heads) {
-        let fit: Vec<String> =
-            (1..=width.min(32)).filter(|n| width.is_multiple_of(*n)).map(|n| n.to_string()).collect();
-        return Err(Misfit::field("heads", format!("{heads} heads can't share a width of {width}"))
-            .help(format!("use one of {}", fit.join(", "))));
+        let fit: Vec<String> = (1..=width.min(32))
+            .filter(|n| width.is_multiple_of(*n))
+            .map(|n| n.to_string())
+            .collect();
+        return Err(Misfit::field(
+            "heads",
+            format!("{heads} heads can't share a width of {width}"),
+        )
+        .help(format!("use one of {}", fit.join(", "))));
     }
     Ok(())
 }
@@ -228,7 +232,8 @@ impl Module {
         let [batch, ..] = image.dims::<4>("ClipVit")?;
         let patches = self.patches.patches(image)?;
         let positions = self.positions.tensor();
-        let grid = self.patch_positions(&ops::narrow(&positions, 0, 1, positions.shape()[0] - 1)?)?;
+        let grid =
+            self.patch_positions(&ops::narrow(&positions, 0, 1, positions.shape()[0] - 1)?)?;
         let patches = ops::add_rows(&patches, &grid)?;
         let Some(class) = &self.class else { return Ok(patches) };
         let class = ops::add(

@@ -63,7 +63,9 @@ impl EncoderConfig for ConvNext {
         if self.depths.is_empty() || self.depths.len() != self.widths.len() {
             let (depths, widths) = (self.depths.len(), self.widths.len());
             let message = format!("{depths} stages of blocks, but {widths} widths");
-            return Err(Misfit::field("depths", message).help("give one depth and one width a stage"));
+            return Err(
+                Misfit::field("depths", message).help("give one depth and one width a stage")
+            );
         }
         if self.kernel.is_multiple_of(2) {
             let message = format!("a kernel of {} has no middle", self.kernel);

@@ -5,9 +5,7 @@
 //! Maps of `C_1, C_2, …` channels to `[B, grid^2, C_1 + C_2 + …]`, in the order of `from`.
 
 use eagle_core::nn::{Builder, cost, ops};
-use eagle_core::registry::{
-    Cost, Features, Fusion, FusionConfig, MapShape, Misfit, TokensShape,
-};
+use eagle_core::registry::{Cost, Features, Fusion, FusionConfig, MapShape, Misfit, TokensShape};
 use eagle_core::tensor::{Result, Tensor};
 
 eagle_core::config! {
@@ -26,8 +24,11 @@ impl FusionConfig for ChannelConcat {
             return Err(Misfit::field("grid", "a grid of 0 has no tokens"));
         }
         if let Some(i) = inputs.iter().position(|input| input.grid.is_none()) {
-            return Err(Misfit::input(i, "its tokens don't lie on a grid, so they can't be resampled")
-                .help("drop the class token of that encoder"));
+            return Err(Misfit::input(
+                i,
+                "its tokens don't lie on a grid, so they can't be resampled",
+            )
+            .help("drop the class token of that encoder"));
         }
         let width = inputs.iter().map(|input| input.width).sum();
         Ok(TokensShape { tokens: self.grid * self.grid, width })
@@ -58,8 +59,11 @@ impl Fusion for Module {
                     return Ok(input.map.clone());
                 }
                 let map = input.map.reshape(&[batch, h, w, width])?;
-                ops::resize_bilinear(&map, self.grid, self.grid, true)?
-                    .reshape(&[batch, self.grid * self.grid, width])
+                ops::resize_bilinear(&map, self.grid, self.grid, true)?.reshape(&[
+                    batch,
+                    self.grid * self.grid,
+                    width,
+                ])
             })
             .collect::<Result<Vec<_>>>()?;
         ops::concat(&maps.iter().collect::<Vec<_>>(), 2)

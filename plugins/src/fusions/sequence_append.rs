@@ -6,9 +6,7 @@
 
 use eagle_core::nn::layers::Linear;
 use eagle_core::nn::{Builder, cost, ops};
-use eagle_core::registry::{
-    Cost, Features, Fusion, FusionConfig, MapShape, Misfit, TokensShape,
-};
+use eagle_core::registry::{Cost, Features, Fusion, FusionConfig, MapShape, Misfit, TokensShape};
 use eagle_core::tensor::{Result, Tensor};
 
 eagle_core::config! {

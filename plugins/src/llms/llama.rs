@@ -46,10 +46,8 @@ eagle_core::config! {
 
 eagle_core::register!(llm Llama);
 
-const NAMES: AttentionNames = AttentionNames {
-    projections: ["q_proj", "k_proj", "v_proj", "o_proj"],
-    bias: (false, false),
-};
+const NAMES: AttentionNames =
+    AttentionNames { projections: ["q_proj", "k_proj", "v_proj", "o_proj"], bias: (false, false) };
 
 /// Hugging Face's `initializer_range`.
 const INIT: Init = Init::Normal(0.02);
@@ -80,11 +78,13 @@ impl LlmConfig for Llama {
     fn validate(&self) -> std::result::Result<(), Misfit> {
         check_heads(self.width, self.heads)?;
         if !self.heads.is_multiple_of(self.kv_heads()) {
-            let message = format!("{} key/value heads can't share {} heads", self.kv_heads, self.heads);
+            let message =
+                format!("{} key/value heads can't share {} heads", self.kv_heads, self.heads);
             return Err(Misfit::field("kv_heads", message));
         }
         if !(self.width / self.heads).is_multiple_of(2) {
-            let message = format!("a head of {} channels can't be rotated", self.width / self.heads);
+            let message =
+                format!("a head of {} channels can't be rotated", self.width / self.heads);
             return Err(Misfit::field("heads", message).help("a head needs an even width"));
         }
         let zero = [("layers", self.layers), ("hidden", self.hidden), ("context", self.context)];

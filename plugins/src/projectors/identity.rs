@@ -15,7 +15,9 @@ impl ProjectorConfig for Identity {
     fn output(&self, input: TokensShape, width: usize) -> std::result::Result<TokensShape, Misfit> {
         if input.width != width {
             let message = format!("its tokens are {} wide, the LLM's {width}", input.width);
-            return Err(Misfit::input(0, message).help("project them with Linear() or Mlp(depth: 2)"));
+            return Err(
+                Misfit::input(0, message).help("project them with Linear() or Mlp(depth: 2)")
+            );
         }
         Ok(input)
     }

@@ -7,6 +7,7 @@
 
 pub mod activation;
 pub mod adamw;
+pub mod allocator;
 pub mod attention;
 pub mod conv;
 pub mod cross_entropy;

@@ -98,7 +98,14 @@ impl Attention {
         ])
     }
 
-    fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor, causal: bool, at: usize) -> Result<Tensor> {
+    fn attend(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        causal: bool,
+        at: usize,
+    ) -> Result<Tensor> {
         let [b, n, ..] = q.dims::<4>("attention")?;
         let scale = 1.0 / (self.head_width as f32).sqrt();
         let spec = AttentionSpec { causal, scale, query_offset: at, key_lengths: None };
