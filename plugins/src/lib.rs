@@ -3,6 +3,7 @@
 //! A component's file holds its configuration, its promise of shapes, its build and its forward
 //! pass, and registers itself; nothing else needs to know it.
 
+pub mod benchmarks;
 pub mod datasets;
 pub mod encoders;
 pub mod fusions;
