@@ -2,7 +2,9 @@
 //!
 //! No answer can be guessed from its question: shapes and colours are drawn alike, and where a
 //! scene decides how often an answer is right (yes or no, a side, a number), the answer is drawn
-//! first, uniformly, and the scene or the question is made to fit.
+//! first, uniformly, and the scene or the question is made to fit. Only a later turn about the
+//! same picture is left out where it doesn't fit, which tilts the answers of later turns by a few
+//! per cent.
 
 use eagle_core::data::Turn;
 use serde::{Deserialize, Serialize};
