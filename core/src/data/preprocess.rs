@@ -111,7 +111,7 @@ fn read(picture: &Picture, from: impl BufRead + Seek) -> Result<RgbImage, DataEr
         .with_guessed_format()
         .map_err(|error| broken(picture, error.to_string()))?;
     let image = reader.decode().map_err(|error| broken(picture, error.to_string()))?;
-    Ok(image.to_rgb8())
+    Ok(image.into_rgb8())
 }
 
 fn broken(picture: &Picture, detail: String) -> DataError {
