@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use eagle_core::data::{Dataset, Picture};
+use eagle_core::registry::DatasetConfig;
 use eagle_plugins::datasets::llava_json::LlavaJson;
 use image::RgbImage;
 

@@ -72,14 +72,6 @@ pub enum DataError {
         /// What the decoder says.
         detail: String,
     },
-    /// A field of a data set's configuration out of its range.
-    #[error("{dataset}: {detail}")]
-    Config {
-        /// The data set's name in an experiment file.
-        dataset: &'static str,
-        /// The field, and what it can be.
-        detail: String,
-    },
     /// A sample that can't be used.
     #[error("sample {sample:?}: {detail}")]
     Sample {

@@ -111,6 +111,28 @@ impl Template {
         }
     }
 
+    /// The template that files call `name`: `vicuna_v1`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Template> {
+        Self::ALL.into_iter().find(|template| template.name() == name)
+    }
+
+    /// Every template.
+    pub const ALL: [Template; 5] =
+        [Self::Plain, Self::Mini, Self::VicunaV1, Self::Llama3, Self::ChatMl];
+
+    /// Its name in files: LLaVA's.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Mini => "mini",
+            Self::VicunaV1 => "vicuna_v1",
+            Self::Llama3 => "llama3",
+            Self::ChatMl => "chatml",
+        }
+    }
+
     /// The whole conversation, its answers labelled.
     ///
     /// # Errors

@@ -13,30 +13,36 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use eagle_core::data::{DataError, Dataset, Picture, Sample, Turn};
+use eagle_core::registry::{DatasetConfig, Misfit};
 use image::ImageReader;
 use rayon::prelude::*;
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Conversations about pictures on disk, in LLaVA's JSON format.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LlavaJson {
-    /// The file: `.json` (an array) or `.jsonl` (an object per line). Relative to the experiment
-    /// file.
-    pub path: PathBuf,
-    /// The folder that its pictures' paths start from; none: the file's own.
-    pub images: Option<PathBuf>,
+eagle_core::config! {
+    /// Conversations about pictures on disk, in LLaVA's JSON format.
+    pub struct LlavaJson {
+        /// The file: an array, or an object per line. A relative path starts at the experiment
+        /// file's folder.
+        path: PathBuf = PathBuf::new(),
+        /// The folder that its pictures' paths start from; none: the file's own.
+        images: Option<PathBuf> = None,
+    }
 }
 
-impl LlavaJson {
-    /// Reads the file; `base` is the folder that relative paths start from. An entry that can't be
-    /// used is no error yet: [`Dataset::problems`] lists them all.
-    ///
-    /// # Errors
-    /// No such file; not JSON; no entries.
-    pub fn open(&self, base: &Path) -> Result<Arc<dyn Dataset>, DataError> {
+eagle_core::register!(dataset LlavaJson);
+
+impl DatasetConfig for LlavaJson {
+    fn validate(&self) -> Result<(), Misfit> {
+        if self.path.as_os_str().is_empty() {
+            return Err(Misfit::field("path", "is missing").help("name a .json or .jsonl file"));
+        }
+        Ok(())
+    }
+
+    /// Reads the file. An entry that can't be used is no error yet: [`Dataset::problems`] lists
+    /// them all.
+    fn open(&self, base: &Path) -> Result<Arc<dyn Dataset>, DataError> {
         let path = base.join(&self.path);
         let text =
             std::fs::read(&path).map_err(|error| DataError::Read { path: path.clone(), error })?;

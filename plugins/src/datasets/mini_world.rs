@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use eagle_core::data::{DataError, Dataset, Picture, Sample};
+use eagle_core::registry::{DatasetConfig, Misfit};
 use serde::{Deserialize, Serialize};
 
 use crate::world::conversation::{Look, conversation};
@@ -13,27 +14,32 @@ use crate::world::questions::Family;
 /// Part of the fingerprint: raised with every change of what a seed draws or asks.
 const GENERATOR: u32 = 1;
 
-/// Questions about pictures drawn from a seed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MiniWorld {
-    /// Which of three sets of pictures; they share none, whatever the seeds.
-    pub split: Split,
-    /// What is asked, in turn: sample `i` begins with family `i mod n`.
-    pub families: Vec<Family>,
-    /// Number of samples, each with a picture of its own.
-    pub samples: usize,
-    /// Questions per picture, at most; a picture with little in it gets fewer. More of them teach
-    /// more per encoded picture. 1 to judge by.
-    pub turns: usize,
-    /// Another seed, other pictures.
-    pub seed: u64,
-    /// Heights of printed letters, least and largest, as fractions of the picture's side: 0.1
-    /// is 6 pixels at 64. At most 0.3.
-    pub letters: (f32, f32),
-    /// Scratches, uneven light and noise: from 0 (none) to 1.
-    pub clutter: f32,
+eagle_core::config! {
+    /// Questions about synthetic pictures drawn from a seed; nothing is read from disk.
+    pub struct MiniWorld {
+        /// Which of three sets of pictures, Train, Validation or Test; they share none, whatever
+        /// the seeds.
+        split: Split = Split::Train,
+        /// What is asked, in turn: sample `i` begins with family `i mod n`. Colour, Shape, Count,
+        /// Exist, Relation, Position, Word, Caption.
+        families: Vec<Family> =
+            vec![Family::Colour, Family::Shape, Family::Count, Family::Exist, Family::Position],
+        /// Number of samples, each with a picture of its own.
+        samples: usize = 32_000,
+        /// Questions per picture, at most; a picture with little in it gets fewer. More of them
+        /// teach more per encoded picture. 1 to judge by.
+        turns: usize = 1,
+        /// Another seed, other pictures.
+        seed: u64 = 0,
+        /// Heights of printed letters, least and largest, as fractions of the picture's side: 0.1
+        /// is 6 pixels at 64. At most 0.3.
+        letters: (f32, f32) = (0.12, 0.2),
+        /// Scratches, uneven light and noise: from 0 (none) to 1.
+        clutter: f32 = 0.5,
+    }
 }
+
+eagle_core::register!(dataset MiniWorld);
 
 /// Which of three sets of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,51 +52,34 @@ pub enum Split {
     Test,
 }
 
-impl Default for MiniWorld {
-    fn default() -> Self {
-        Self {
-            split: Split::Train,
-            families: vec![
-                Family::Colour,
-                Family::Shape,
-                Family::Count,
-                Family::Exist,
-                Family::Position,
-            ],
-            samples: 32_000,
-            turns: 1,
-            seed: 0,
-            letters: (0.12, 0.2),
-            clutter: 0.5,
+impl DatasetConfig for MiniWorld {
+    fn validate(&self) -> Result<(), Misfit> {
+        let (least, largest) = self.letters;
+        if self.families.is_empty() {
+            return Err(Misfit::field("families", "nothing is asked").help("name at least Colour"));
         }
+        if self.samples == 0 {
+            return Err(Misfit::field("samples", "must be at least 1"));
+        }
+        if self.turns == 0 {
+            return Err(Misfit::field("turns", "must be at least 1"));
+        }
+        if !(0.0 < least && least <= largest && largest <= 0.3) {
+            let message = "are (least, largest) with 0 < least <= largest <= 0.3";
+            return Err(Misfit::field("letters", message));
+        }
+        if !(0.0..=1.0).contains(&self.clutter) {
+            return Err(Misfit::field("clutter", "lies between 0 and 1"));
+        }
+        Ok(())
+    }
+
+    fn open(&self, _: &Path) -> Result<Arc<dyn Dataset>, DataError> {
+        Ok(Arc::new(self.clone()))
     }
 }
 
 impl MiniWorld {
-    /// The data set. It reads no file.
-    ///
-    /// # Errors
-    /// A field out of its range.
-    pub fn open(&self, _base: &Path) -> Result<Arc<dyn Dataset>, DataError> {
-        let wrong = |detail: &str| {
-            Err(DataError::Config { dataset: "MiniWorld", detail: detail.to_string() })
-        };
-        let (least, largest) = self.letters;
-        if self.families.is_empty() {
-            return wrong("`families` is empty: name at least one, such as Colour");
-        }
-        if self.samples == 0 || self.turns == 0 {
-            return wrong("`samples` and `turns` are at least 1");
-        }
-        if !(0.0 < least && least <= largest && largest <= 0.3) {
-            return wrong("`letters` are (least, largest) with 0 < least <= largest <= 0.3");
-        }
-        if !(0.0..=1.0).contains(&self.clutter) {
-            return wrong("`clutter` lies between 0 and 1");
-        }
-        Ok(Arc::new(self.clone()))
-    }
-
     /// The seed of one picture. Its two topmost bits are the split's: no two splits share one.
     fn picture_seed(&self, index: usize) -> u64 {
         (self.split as u64) << 62 | key(&[self.seed, index as u64]) >> 2

@@ -1,0 +1,145 @@
+//! An experiment while it is linked: what is known of each node, and what is wrong.
+//!
+//! What is unknown (`None`) has been reported where it came from; nothing that follows from it is.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use super::configure::{Known, configure};
+use super::reach::Reach;
+use super::{Benchmark, Graph, Node, Port, Source, Stage};
+use crate::nn::ParamShape;
+use crate::registry::{Cost, Kind, Registry};
+use crate::spec::{Experiment, NodeSpec, Problem};
+
+/// The kinds that a node may be of.
+const NODES: [Kind; 4] = [Kind::Encoder, Kind::Fusion, Kind::Projector, Kind::Llm];
+
+pub(super) struct Draft<'a> {
+    pub experiment: &'a Experiment,
+    pub nodes: Vec<Part<'a>>,
+    pub problems: Vec<Problem>,
+    /// Nodes in an order in which every one comes after its inputs; those of a cycle are left out.
+    pub order: Vec<usize>,
+    /// Whether some node's name could not be found or read, so that another may seem unused.
+    pub lost: Vec<Lost>,
+}
+
+/// A name that leads to no node.
+pub(super) struct Lost {
+    /// The node that was probably meant.
+    pub meant: Option<usize>,
+}
+
+/// What is known of a node.
+pub(super) struct Part<'a> {
+    pub spec: &'a NodeSpec,
+    pub known: Option<Known>,
+    /// What it reads, place by place of `from`.
+    pub inputs: Vec<Option<Input>>,
+    pub built: Option<Built>,
+}
+
+/// What a node reads, by the position of the other node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Input {
+    Image,
+    Text,
+    Node(usize),
+}
+
+/// What is known of a node once its inputs are.
+pub(super) struct Built {
+    pub output: Port,
+    pub cost: Cost,
+    pub params: Vec<ParamShape>,
+}
+
+impl Part<'_> {
+    pub fn kind(&self) -> Option<Kind> {
+        self.known.as_ref().map(|known| known.entry.kind)
+    }
+}
+
+impl<'a> Draft<'a> {
+    pub fn of(experiment: &'a Experiment, registry: &Registry) -> Draft<'a> {
+        let mut problems = Vec::new();
+        let part = |spec: &'a NodeSpec| Part {
+            spec,
+            known: configure(&spec.plugin, &NODES, registry, &mut problems),
+            inputs: Vec::new(),
+            built: None,
+        };
+        let nodes = experiment.nodes.iter().map(part).collect();
+        Draft { experiment, nodes, problems, order: Vec::new(), lost: Vec::new() }
+    }
+
+    /// The first node of this id.
+    pub fn find(&self, id: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node.spec.id.value == id)
+    }
+
+    /// Every id that could be read.
+    pub fn ids(&self) -> Vec<&'a str> {
+        let ids = self.nodes.iter().map(|node| node.spec.id.value.as_str());
+        ids.filter(|id| !id.is_empty()).collect()
+    }
+}
+
+/// The graph of a draft without problems; `None` if something is unknown all the same.
+pub(super) fn finish(
+    draft: &Draft<'_>,
+    reach: &Reach,
+    stages: Vec<Stage>,
+    benchmarks: Vec<Benchmark>,
+    sources: BTreeMap<PathBuf, Arc<Graph>>,
+) -> Option<Graph> {
+    let mut dag = DiGraph::new();
+    for part in &draft.nodes {
+        dag.add_node(node(part)?);
+    }
+    for (to, part) in draft.nodes.iter().enumerate() {
+        for input in part.inputs.iter().flatten() {
+            if let Input::Node(from) = input {
+                dag.add_edge(NodeIndex::new(*from), NodeIndex::new(to), ());
+            }
+        }
+    }
+    Some(Graph {
+        name: draft.experiment.name.value.clone(),
+        seed: draft.experiment.seed,
+        dag,
+        order: draft.order.iter().map(|&node| NodeIndex::new(node)).collect(),
+        llm: NodeIndex::new(reach.llm?),
+        stages,
+        benchmarks,
+        sources,
+    })
+}
+
+fn node(part: &Part<'_>) -> Option<Node> {
+    let known = part.known.as_ref()?;
+    let built = part.built.as_ref()?;
+    let source = |input: &Option<Input>| {
+        Some(match (*input)? {
+            Input::Image => Source::Image,
+            Input::Text => Source::Text,
+            Input::Node(node) => Source::Node(NodeIndex::new(node)),
+        })
+    };
+    Some(Node {
+        id: part.spec.id.value.clone(),
+        kind: known.entry.kind,
+        name: known.entry.name.to_owned(),
+        plugin: known.config.clone()?,
+        identity: known.identity.clone(),
+        inputs: part.inputs.iter().map(source).collect::<Option<_>>()?,
+        output: built.output.clone(),
+        params: built.params.clone(),
+        cost: built.cost,
+        weights: part.spec.weights.value.clone(),
+    })
+}

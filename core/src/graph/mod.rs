@@ -1,0 +1,212 @@
+//! What can run: an experiment whose names, ports and shapes are all known to fit.
+
+mod configure;
+mod display;
+mod draft;
+mod names;
+mod reach;
+mod shapes;
+mod stages;
+mod view;
+mod weights;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use crate::nn::ParamShape;
+use crate::registry::{
+    BenchmarkConfig, Cost, DatasetConfig, Kind, MapShape, Plugin, Registry, TokensShape,
+};
+use crate::spec::{Experiment, File, Problem, StageSpec, Weights};
+
+/// Where an experiment's file lies.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The folder at which relative paths start.
+    pub base: &'a Path,
+    /// The file itself, if there is one, to find experiments that need each other.
+    pub file: Option<&'a Path>,
+}
+
+/// An experiment that can run.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    /// The experiment's name.
+    pub name: String,
+    /// The root of every use of chance.
+    pub seed: u64,
+    /// The nodes; an edge leads from a node to one that reads it.
+    pub dag: DiGraph<Node, ()>,
+    /// Every node after its inputs, otherwise in the file's order.
+    pub order: Vec<NodeIndex>,
+    /// The LLM.
+    pub llm: NodeIndex,
+    /// The stages, in order.
+    pub stages: Vec<Stage>,
+    /// The benchmarks, in order.
+    pub benchmarks: Vec<Benchmark>,
+    /// The experiments whose weights it starts from, by their paths as written.
+    pub sources: BTreeMap<PathBuf, Arc<Graph>>,
+}
+
+/// A node that can be built.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Its id.
+    pub id: String,
+    /// What it is.
+    pub kind: Kind,
+    /// The plugin's name.
+    pub name: String,
+    /// The plugin's configuration.
+    pub plugin: Plugin,
+    /// The plugin's name, version and the fields that differ from their defaults.
+    pub identity: serde_json::Value,
+    /// What it reads, in the order of `from`.
+    pub inputs: Vec<Source>,
+    /// What it gives.
+    pub output: Port,
+    /// Its parameters.
+    pub params: Vec<ParamShape>,
+    /// What a forward pass costs per sample; an LLM's over its whole context.
+    pub cost: Cost,
+    /// Where its first values come from.
+    pub weights: Weights,
+}
+
+/// What a node reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The picture.
+    Image,
+    /// The conversation.
+    Text,
+    /// Another node's output.
+    Node(NodeIndex),
+}
+
+/// What a node gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Port {
+    /// A vision encoder's feature map.
+    Features(MapShape),
+    /// Visual tokens.
+    Tokens(TokensShape),
+    /// An LLM's predictions.
+    Logits {
+        /// The number of different tokens.
+        vocabulary: usize,
+    },
+}
+
+/// A stage that can run.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// As it was typed.
+    pub spec: StageSpec,
+    /// The nodes that get updates, in the order of the graph.
+    pub trains: Vec<NodeIndex>,
+    /// What it trains on.
+    pub data: Data,
+}
+
+/// A configured data set.
+#[derive(Debug, Clone)]
+pub struct Data {
+    /// The plugin's name.
+    pub name: String,
+    /// Its configuration.
+    pub plugin: Arc<dyn DatasetConfig>,
+    /// The plugin's name, version and the fields that differ from their defaults.
+    pub identity: serde_json::Value,
+}
+
+/// A configured benchmark.
+#[derive(Debug, Clone)]
+pub struct Benchmark {
+    /// Its name in tables.
+    pub name: String,
+    /// Its configuration.
+    pub plugin: Arc<dyn BenchmarkConfig>,
+    /// The plugin's name, version and the fields that differ from their defaults.
+    pub identity: serde_json::Value,
+}
+
+/// Links what was typed with the plugins that exist.
+///
+/// # Errors
+/// Everything that keeps it from running, in the order of the text.
+pub fn link(
+    experiment: &Experiment,
+    registry: &Registry,
+    context: &Context<'_>,
+) -> Result<Graph, Vec<Problem>> {
+    let mut trail = weights::Trail::of(context);
+    linked(experiment, registry, context, &mut trail)
+}
+
+/// Reads and links a file's text.
+///
+/// # Errors
+/// Everything that is wrong with it, of its form and its content, in the order of the text.
+pub fn check(
+    source: &str,
+    registry: &Registry,
+    context: &Context<'_>,
+) -> Result<Graph, Vec<Problem>> {
+    let mut trail = weights::Trail::of(context);
+    checked(source, registry, context, &mut trail)
+}
+
+fn checked(
+    source: &str,
+    registry: &Registry,
+    context: &Context<'_>,
+    trail: &mut weights::Trail,
+) -> Result<Graph, Vec<Problem>> {
+    let (file, mut problems) = crate::spec::read(source);
+    let graph = match file {
+        Some(File::Experiment(experiment)) => linked(&experiment, registry, context, trail),
+        Some(File::Study(study)) => {
+            let head = study.span.start..study.span.start + "Study".len();
+            let problem = Problem::new("this is a study", head, "not an experiment");
+            Err(vec![problem.help("an experiment is needed here, such as the study's base")])
+        }
+        None => Err(Vec::new()),
+    };
+    match graph {
+        Ok(graph) if problems.is_empty() => Ok(graph),
+        Ok(_) => Err(problems),
+        Err(more) => {
+            problems.extend(more);
+            problems.sort_by_key(|problem| problem.primary.span.start);
+            Err(problems)
+        }
+    }
+}
+
+fn linked(
+    experiment: &Experiment,
+    registry: &Registry,
+    context: &Context<'_>,
+    trail: &mut weights::Trail,
+) -> Result<Graph, Vec<Problem>> {
+    let mut draft = draft::Draft::of(experiment, registry);
+    names::connect(&mut draft);
+    shapes::flow(&mut draft, context);
+    let reach = reach::llm(&mut draft);
+    let stages = stages::stages(&mut draft, registry, &reach);
+    let benchmarks = stages::benchmarks(&mut draft, registry);
+    let sources = weights::sources(&mut draft, registry, context, trail);
+    if draft.problems.is_empty() {
+        if let Some(graph) = draft::finish(&draft, &reach, stages, benchmarks, sources) {
+            return Ok(graph);
+        }
+    }
+    let mut problems = draft.problems;
+    problems.sort_by_key(|problem| problem.primary.span.start);
+    Err(problems)
+}

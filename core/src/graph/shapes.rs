@@ -1,0 +1,371 @@
+//! What flows between the nodes: ports first, then shapes, from the image to the LLM.
+
+use std::fmt;
+
+use super::configure::{article, misfit};
+use super::draft::{Built, Draft, Input, Part};
+use super::{Context, Port};
+use crate::nn::{ParamShape, Store};
+use crate::registry::{Cost, Kind, LlmConfig, MapShape, Misfit, Plugin, TokensShape};
+use crate::spec::{Problem, Span};
+use crate::tensor::TensorError;
+
+/// Checks every node's inputs and finds its output, parameters and cost.
+pub(super) fn flow(draft: &mut Draft<'_>, context: &Context<'_>) {
+    let llm_width = llm_width(draft);
+    for node in 0..draft.nodes.len() {
+        ports(draft, node);
+        alone(draft, node, context);
+    }
+    for node in draft.order.clone() {
+        match built(draft, node, llm_width) {
+            Ok(built) => draft.nodes[node].built = built,
+            Err(problem) => draft.problems.push(*problem),
+        }
+    }
+}
+
+/// The width of the only LLM.
+fn llm_width(draft: &Draft<'_>) -> Option<usize> {
+    let mut llms = draft.nodes.iter().filter(|node| node.kind() == Some(Kind::Llm));
+    let first = llms.next()?;
+    match (llms.next(), first.known.as_ref()?.config.as_ref()?) {
+        (None, Plugin::Llm(config)) => Some(config.width()),
+        _ => None,
+    }
+}
+
+/// What a kind of node reads, in words.
+fn reads(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Encoder => "a vision encoder reads \"image\" and nothing else",
+        Kind::Fusion => "a fusion reads the feature maps of one or more vision encoders",
+        Kind::Projector => "a projector reads the output of one vision encoder or fusion",
+        _ => "an LLM reads the visual tokens of at most one node, and \"text\"",
+    }
+}
+
+/// What an input gives, in words, if it is known.
+fn gives(draft: &Draft<'_>, input: Input) -> Option<String> {
+    Some(match input {
+        Input::Image => "the picture".to_owned(),
+        Input::Text => "the conversation".to_owned(),
+        Input::Node(node) => match draft.nodes[node].kind()? {
+            Kind::Encoder => "a feature map".to_owned(),
+            Kind::Llm => "an LLM's predictions".to_owned(),
+            _ => "visual tokens".to_owned(),
+        },
+    })
+}
+
+fn fits(draft: &Draft<'_>, kind: Kind, input: Input) -> bool {
+    let other = match input {
+        Input::Image => return kind == Kind::Encoder,
+        Input::Text => return kind == Kind::Llm,
+        Input::Node(node) => draft.nodes[node].kind(),
+    };
+    match (kind, other) {
+        (_, None) => true,
+        (Kind::Encoder, _) | (_, Some(Kind::Llm)) => false,
+        (Kind::Fusion, Some(other)) => other == Kind::Encoder,
+        _ => true,
+    }
+}
+
+/// Wrong, missing and surplus inputs.
+fn ports(draft: &mut Draft<'_>, node: usize) {
+    let part = &draft.nodes[node];
+    let (Some(kind), spec) = (part.kind(), part.spec) else { return };
+    if spec.broken.contains(&"from") {
+        return;
+    }
+    let noun = article(kind.noun());
+    let inputs = part.inputs.clone();
+    let mut found = Vec::new();
+    let mut right = Vec::new();
+    for (input, from) in inputs.iter().zip(&spec.from) {
+        match *input {
+            // A node that reads itself was reported as a cycle.
+            Some(Input::Node(other)) if other == node => {}
+            Some(input) if !fits(draft, kind, input) => {
+                let Some(gives) = gives(draft, input) else { continue };
+                let message = format!("`{}` can't read {:?}", spec.id.value, from.value);
+                let mut problem =
+                    Problem::new(message, from.span.clone(), format!("this is {gives}"))
+                        .other(spec.plugin.name.span.clone(), noun.clone());
+                if let Input::Node(other) = input {
+                    let other = &draft.nodes[other];
+                    if let Some(kind) = other.kind() {
+                        let place = other.spec.plugin.name.span.clone();
+                        problem = problem.other(place, article(kind.noun()));
+                    }
+                }
+                found.push(problem.help(advice(kind, input)));
+            }
+            Some(input) => right.push((input, from)),
+            None => {}
+        }
+    }
+    let unknown = inputs.iter().any(Option::is_none) || !found.is_empty();
+    let texts: Vec<&Span> = right
+        .iter()
+        .filter(|(input, _)| *input == Input::Text)
+        .map(|(_, from)| &from.span)
+        .collect();
+    let others: Vec<&Span> = right
+        .iter()
+        .filter(|(input, _)| *input != Input::Text)
+        .map(|(_, from)| &from.span)
+        .collect();
+    if kind == Kind::Llm && texts.is_empty() && !unknown {
+        found.push(missing(spec, "\"text\"", reads(kind)));
+    } else if kind != Kind::Llm && others.is_empty() && !unknown {
+        let what = if kind == Kind::Encoder { "\"image\"" } else { "a node to read" };
+        found.push(missing(spec, what, reads(kind)));
+    }
+    for surplus in [&texts, &others] {
+        if let ([first, more @ ..], true) = (&surplus[..], kind != Kind::Fusion) {
+            for &second in more {
+                let message = format!("`{}` has too many inputs", spec.id.value);
+                let problem = Problem::new(message, second.clone(), "one too many");
+                let problem = problem.other((*first).clone(), "the first");
+                found.push(problem.help(match kind {
+                    Kind::Llm | Kind::Projector if !std::ptr::eq(surplus, &texts) => {
+                        format!("{}; join several vision encoders with a fusion", reads(kind))
+                    }
+                    _ => reads(kind).to_owned(),
+                }));
+            }
+        }
+    }
+    draft.problems.extend(found);
+}
+
+fn missing(spec: &crate::spec::NodeSpec, what: &str, help: &str) -> Problem {
+    let message = format!("`{}` lacks an input: {what}", spec.id.value);
+    let text = if spec.from.is_empty() {
+        "its `from` is empty".to_owned()
+    } else {
+        format!("doesn't read {what}")
+    };
+    Problem::new(message, spec.id.span.clone(), text).help(help)
+}
+
+fn advice(kind: Kind, input: Input) -> String {
+    match (kind, input) {
+        (Kind::Fusion | Kind::Projector, Input::Image) | (Kind::Llm, Input::Image) => {
+            format!("{}: put a vision encoder between", reads(kind))
+        }
+        _ => reads(kind).to_owned(),
+    }
+}
+
+/// What can be wrong with a node whatever it reads.
+fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
+    let part = &draft.nodes[node];
+    let Some(Plugin::Llm(config)) = part.known.as_ref().and_then(|known| known.config.as_ref())
+    else {
+        return;
+    };
+    let plugin = &part.spec.plugin;
+    let mut found = Vec::new();
+    found.extend(config.validate().err().map(|error| misfit(plugin, error, &[])));
+    match config.tokenizer(context.base) {
+        Err(error) => {
+            let place = plugin.place("tokenizer").unwrap_or(plugin.name.span.clone());
+            let help = "a relative path starts at the folder of the experiment's file";
+            found.push(Problem::new(error.to_string(), place, "the tokenizer").help(help));
+        }
+        Ok(tokenizer) if tokenizer.vocabulary_size() > config.vocabulary() => {
+            let place = plugin.place("vocabulary").unwrap_or(plugin.name.span.clone());
+            let (tokens, embeddings) = (tokenizer.vocabulary_size(), config.vocabulary());
+            let message =
+                format!("the tokenizer has {tokens} tokens, the LLM only {embeddings} embeddings");
+            let help = format!("set `vocabulary` to {tokens} or more");
+            found.push(Problem::new(message, place, "too few embeddings").help(help));
+        }
+        Ok(_) => {}
+    }
+    let wrong = !found.is_empty();
+    draft.problems.extend(found);
+    if wrong {
+        if let Some(known) = &mut draft.nodes[node].known {
+            known.config = None;
+        }
+    }
+}
+
+type Found = Result<Option<Built>, Box<Problem>>;
+
+/// A node's output, or `None` if something that it depends on is unknown.
+fn built(draft: &Draft<'_>, node: usize, llm_width: Option<usize>) -> Found {
+    let part = &draft.nodes[node];
+    let Some(config) = part.known.as_ref().and_then(|known| known.config.as_ref()) else {
+        return Ok(None);
+    };
+    let wrong = |error: Misfit| Box::new(misfit(&part.spec.plugin, error, &arriving(draft, part)));
+    let built = match config {
+        Plugin::Encoder(config) => {
+            let output = config.output().map_err(wrong)?;
+            let params = params(part, |store| config.build(&mut store.root()).map(drop))?;
+            Built { output: Port::Features(output), cost: config.cost(), params }
+        }
+        Plugin::Fusion(config) => {
+            let Some(inputs) = maps(draft, part) else { return Ok(None) };
+            let output = config.output(&inputs).map_err(wrong)?;
+            let cost = config.cost(&inputs);
+            let params = params(part, |store| config.build(&inputs, &mut store.root()).map(drop))?;
+            Built { output: Port::Tokens(output), cost, params }
+        }
+        Plugin::Projector(config) => {
+            let (Some((_, input)), Some(width)) = (visual(draft, part), llm_width) else {
+                return Ok(None);
+            };
+            let output = config.output(input, width).map_err(wrong)?;
+            let cost = config.cost(input, width);
+            let params =
+                params(part, |store| config.build(input, width, &mut store.root()).map(drop))?;
+            Built { output: Port::Tokens(output), cost, params }
+        }
+        Plugin::Llm(config) => {
+            meets(draft, part, config.as_ref())?;
+            let params = params(part, |store| config.build(&mut store.root()).map(drop))?;
+            let cost = config.cost(config.context());
+            let output = Port::Logits { vocabulary: config.vocabulary() };
+            Built { output, cost, params }
+        }
+        Plugin::Dataset(_) | Plugin::Benchmark(_) => return Ok(None),
+    };
+    Ok(Some(built))
+}
+
+/// A module's parameters, without allocating them.
+fn params(
+    part: &Part<'_>,
+    build: impl FnOnce(&mut Store) -> Result<(), TensorError>,
+) -> Result<Vec<ParamShape>, Box<Problem>> {
+    let mut store = Store::counting();
+    match build(&mut store) {
+        Ok(()) => Ok(store.shapes().to_vec()),
+        Err(error) => {
+            let message = format!("`{}` can't be built: {error}", part.spec.id.value);
+            Err(Box::new(Problem::new(message, part.spec.plugin.name.span.clone(), "here")))
+        }
+    }
+}
+
+/// The places of `from` and what arrives there, as far as it is known.
+fn arriving(draft: &Draft<'_>, part: &Part<'_>) -> Vec<(Span, String)> {
+    let text = |input: &Option<Input>| match input {
+        Some(Input::Node(node)) => match &draft.nodes[*node].built {
+            Some(built) => format!("gives {}", built.output),
+            None => "unknown".to_owned(),
+        },
+        _ => "the input".to_owned(),
+    };
+    let places = part.spec.from.iter().map(|from| from.span.clone());
+    places.zip(part.inputs.iter().map(text)).collect()
+}
+
+/// A fusion's inputs, if all are known feature maps.
+fn maps(draft: &Draft<'_>, part: &Part<'_>) -> Option<Vec<MapShape>> {
+    let map = |input: &Option<Input>| match input {
+        Some(Input::Node(node)) => match &draft.nodes[*node].built.as_ref()?.output {
+            Port::Features(map) => Some(map.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let maps: Vec<MapShape> = part.inputs.iter().map(map).collect::<Option<_>>()?;
+    (!maps.is_empty()).then_some(maps)
+}
+
+/// The only visual input of a projector or an LLM, with its position, if it is known.
+fn visual(draft: &Draft<'_>, part: &Part<'_>) -> Option<(usize, TokensShape)> {
+    let mut nodes =
+        part.inputs.iter().enumerate().filter(|(_, input)| **input != Some(Input::Text));
+    let (at, Some(Input::Node(node))) = nodes.next()? else { return None };
+    let only = nodes.next().is_none();
+    let tokens = draft.nodes[*node].built.as_ref()?.output.tokens()?;
+    only.then_some((at, tokens))
+}
+
+/// Whether the LLM can read what arrives.
+fn meets(draft: &Draft<'_>, part: &Part<'_>, config: &dyn LlmConfig) -> Result<(), Box<Problem>> {
+    let Some((at, tokens)) = visual(draft, part) else { return Ok(()) };
+    let from = &part.spec.from[at];
+    let Some(Input::Node(source)) = part.inputs[at] else { return Ok(()) };
+    let source = &draft.nodes[source];
+    let plugin = &part.spec.plugin;
+    if tokens.width != config.width() {
+        let message = format!(
+            "`{}` gives visual tokens of width {}, but `{}` has width {}",
+            from.value,
+            tokens.width,
+            part.spec.id.value,
+            config.width()
+        );
+        let place = plugin.place("width").unwrap_or(plugin.name.span.clone());
+        let problem =
+            Problem::new(message, from.span.clone(), format!("gives {}", TokensOf(tokens)))
+                .other(source.spec.plugin.name.span.clone(), "comes from here")
+                .other(place, format!("needs width {}", config.width()));
+        let help = match source.kind() {
+            Some(Kind::Projector) => "a projector must give the LLM's width",
+            _ => "put a projector between, such as `Linear()` or `Mlp(depth: 2)`",
+        };
+        return Err(Box::new(problem.help(help)));
+    }
+    if tokens.tokens >= config.context() {
+        let message = format!(
+            "{} visual tokens leave no room for text in a context of {}",
+            tokens.tokens,
+            config.context()
+        );
+        let place = plugin.place("context").unwrap_or(plugin.name.span.clone());
+        let problem = Problem::new(message, place, "the longest sequence, in tokens")
+            .other(from.span.clone(), format!("gives {}", TokensOf(tokens)));
+        return Err(Box::new(problem.help("raise `context`, or give fewer visual tokens")));
+    }
+    Ok(())
+}
+
+/// Visual tokens in words.
+struct TokensOf(TokensShape);
+
+impl fmt::Display for TokensOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tokens of width {}", self.0.tokens, self.0.width)
+    }
+}
+
+impl Port {
+    /// Its visual tokens, if it gives any: those of a feature map are its vectors.
+    pub fn tokens(&self) -> Option<TokensShape> {
+        match self {
+            Port::Features(map) => Some(TokensShape { tokens: map.tokens, width: map.width }),
+            Port::Tokens(tokens) => Some(*tokens),
+            Port::Logits { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Port::Features(MapShape { grid: Some((rows, columns)), width, .. }) => {
+                write!(f, "a {rows}x{columns} map of width {width}")
+            }
+            Port::Features(MapShape { tokens, width, .. }) => {
+                write!(f, "{tokens} vectors of width {width}")
+            }
+            Port::Tokens(tokens) => TokensOf(*tokens).fmt(f),
+            Port::Logits { vocabulary } => write!(f, "logits over {vocabulary}"),
+        }
+    }
+}
+
+/// The sum of the cost of all nodes.
+pub(super) fn total(costs: impl IntoIterator<Item = Cost>) -> Cost {
+    costs.into_iter().fold(Cost::default(), |sum, cost| sum + cost)
+}

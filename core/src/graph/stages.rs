@@ -1,0 +1,219 @@
+//! Stages and benchmarks: what is trained, on what, and by what the result is judged.
+
+use petgraph::graph::NodeIndex;
+
+use super::configure::{configure, misfit};
+use super::draft::{Draft, Input};
+use super::reach::Reach;
+use super::{Benchmark, Data, Port, Stage};
+use crate::registry::{Kind, Plugin, Registry};
+use crate::spec::{Problem, Spanned, StageSpec, Weights};
+
+/// The stages, and what is wrong with them.
+pub(super) fn stages(draft: &mut Draft<'_>, registry: &Registry, reach: &Reach) -> Vec<Stage> {
+    let specs = &draft.experiment.stages;
+    let mut stages = Vec::new();
+    for (index, spec) in specs.iter().enumerate() {
+        let name = &spec.name;
+        let first = specs[..index].iter().find(|first| first.name.value == name.value);
+        if let Some(first) = first.filter(|_| !name.value.is_empty()) {
+            draft.problems.push(
+                Problem::new(
+                    format!("two stages are called `{}`", name.value),
+                    name.span.clone(),
+                    "again here",
+                )
+                .other(first.name.span.clone(), "first here")
+                .help("give one of them another name"),
+            );
+        }
+        let trains = trains(draft, spec, reach);
+        rates(draft, spec);
+        length(draft, spec, reach);
+        if let Some(data) = data(draft, spec, registry) {
+            stages.push(Stage { spec: spec.clone(), trains, data });
+        }
+    }
+    nothing_to_do(draft);
+    untrained(draft);
+    stages
+}
+
+fn trains(draft: &mut Draft<'_>, spec: &StageSpec, reach: &Reach) -> Vec<NodeIndex> {
+    let mut trained = Vec::new();
+    for (index, name) in spec.train.iter().enumerate() {
+        if let Some(first) = spec.train[..index].iter().find(|first| first.value == name.value) {
+            let message = format!("`{}` trains `{}` twice", spec.name.value, name.value);
+            let problem = Problem::new(message, name.span.clone(), "again here");
+            let problem = problem.other(first.span.clone(), "first here");
+            draft.problems.push(problem.help("remove one of them"));
+            continue;
+        }
+        let Some(node) = named(draft, name) else { continue };
+        trained.push(node);
+        let part = &draft.nodes[node];
+        // An orphan was reported together with this place.
+        let empty = part.built.as_ref().is_some_and(|built| built.params.is_empty());
+        if empty && reach.reaches[node] {
+            let message = format!("`{}` has no parameters to train", name.value);
+            let problem = Problem::new(message, name.span.clone(), "nothing to train")
+                .other(part.spec.plugin.name.span.clone(), "has no parameters");
+            draft.problems.push(problem.help(format!("remove \"{}\" from `train`", name.value)));
+        }
+    }
+    if spec.train.is_empty() && !spec.broken.contains(&"train") {
+        let message = format!("the stage `{}` trains nothing", spec.name.value);
+        let ids: Vec<&str> = draft.ids();
+        let problem = Problem::new(message, spec.place("train"), "an empty list");
+        let help = format!("name at least one node: {}", crate::spec::problem::listed(&ids));
+        draft.problems.push(problem.help(help));
+    }
+    trained.sort_by_key(|node| draft.order.iter().position(|other| other == node));
+    trained.into_iter().map(NodeIndex::new).collect()
+}
+
+fn named(draft: &mut Draft<'_>, name: &Spanned<String>) -> Option<usize> {
+    let found = draft.find(&name.value);
+    if found.is_none() {
+        let valid = draft.ids();
+        super::names::unknown_node(draft, name, &valid);
+    }
+    found
+}
+
+fn rates(draft: &mut Draft<'_>, spec: &StageSpec) {
+    for (index, (name, _)) in spec.lr_of.iter().enumerate() {
+        let earlier = spec.lr_of[..index].iter().find(|(first, _)| first.value == name.value);
+        if let Some((first, _)) = earlier {
+            let message = format!("`{}` has two learning rates", name.value);
+            let problem = Problem::new(message, name.span.clone(), "again here");
+            let problem = problem.other(first.span.clone(), "first here");
+            draft.problems.push(problem.help("remove one of them"));
+            continue;
+        }
+        if named(draft, name).is_none() || spec.broken.contains(&"train") {
+            continue;
+        }
+        if !spec.train.iter().any(|trained| trained.value == name.value) {
+            let message = format!(
+                "`{}` has a learning rate, but `{}` doesn't train it",
+                name.value, spec.name.value
+            );
+            let problem = Problem::new(message, name.span.clone(), "not trained")
+                .other(spec.place("train"), "the nodes that are trained");
+            let help = format!("write \"{}\" into `train`, or remove its rate", name.value);
+            draft.problems.push(problem.help(help));
+        }
+    }
+}
+
+fn length(draft: &mut Draft<'_>, spec: &StageSpec, reach: &Reach) {
+    let (Some(length), Some(llm)) = (spec.max_length, reach.llm) else { return };
+    let part = &draft.nodes[llm];
+    let config = part.known.as_ref().and_then(|known| known.config.as_ref());
+    let Some(Plugin::Llm(config)) = config else { return };
+    let plugin = &part.spec.plugin;
+    let context = config.context();
+    let visual = part.inputs.iter().flatten().find_map(|input| match input {
+        Input::Node(node) => draft.nodes[*node].built.as_ref()?.output.tokens(),
+        _ => None,
+    });
+    if length > context {
+        let message = format!("`max_length` is {length}, but the LLM's context is {context}");
+        let place = plugin.place("context").unwrap_or(plugin.name.span.clone());
+        let problem = Problem::new(message, spec.place("max_length"), "too long")
+            .other(place, format!("at most {context} tokens"));
+        draft.problems.push(problem.help(format!("write {context} or less")));
+    } else if let Some(visual) = visual.filter(|visual| visual.tokens >= length) {
+        let message = format!("{} visual tokens leave no room for text", visual.tokens);
+        let text = format!("at most {length} tokens");
+        let problem = Problem::new(message, spec.place("max_length"), text);
+        let help =
+            format!("`max_length` counts the visual tokens: write more than {}", visual.tokens);
+        draft.problems.push(problem.help(help));
+    }
+}
+
+fn data(draft: &mut Draft<'_>, spec: &StageSpec, registry: &Registry) -> Option<Data> {
+    let known = configure(&spec.data, &[Kind::Dataset], registry, &mut draft.problems)?;
+    let Some(Plugin::Dataset(plugin)) = known.config else { return None };
+    if let Err(error) = plugin.validate() {
+        draft.problems.push(misfit(&spec.data, error, &[]));
+        return None;
+    }
+    Some(Data { name: known.entry.name.to_owned(), plugin, identity: known.identity })
+}
+
+/// The benchmarks, and what is wrong with them.
+pub(super) fn benchmarks(draft: &mut Draft<'_>, registry: &Registry) -> Vec<Benchmark> {
+    let mut found: Vec<(Benchmark, &crate::spec::PluginSpec)> = Vec::new();
+    for spec in &draft.experiment.evaluate {
+        let known = configure(spec, &[Kind::Benchmark], registry, &mut draft.problems);
+        let Some(known) = known else { continue };
+        let Some(Plugin::Benchmark(plugin)) = known.config else { continue };
+        if let Err(error) = plugin.validate() {
+            draft.problems.push(misfit(spec, error, &[]));
+            continue;
+        }
+        let name = plugin.name();
+        if let Some((_, first)) = found.iter().find(|(first, _)| first.name == name) {
+            let message = format!("two benchmarks are called `{name}`");
+            let problem = Problem::new(message, spec.span.clone(), "again here")
+                .other(first.span.clone(), "first here");
+            draft.problems.push(problem.help("remove one of them, or let their fields differ"));
+            continue;
+        }
+        found.push((Benchmark { name, plugin, identity: known.identity }, spec));
+    }
+    found.into_iter().map(|(benchmark, _)| benchmark).collect()
+}
+
+fn nothing_to_do(draft: &mut Draft<'_>) {
+    let experiment = draft.experiment;
+    let read = |field| !experiment.broken.contains(&field);
+    let empty = experiment.stages.is_empty() && experiment.evaluate.is_empty();
+    if empty && read("stages") && read("evaluate") {
+        let at = experiment.span.start;
+        let message = "the experiment trains nothing and evaluates nothing";
+        let problem = Problem::new(message, at..at + "Experiment".len(), "nothing to do");
+        draft.problems.push(problem.help("add `stages: […]` or `evaluate: […]`"));
+    }
+}
+
+/// Nodes that would stay as random as they begin, unless the file says that this is meant.
+fn untrained(draft: &mut Draft<'_>) {
+    let stages = &draft.experiment.stages;
+    if draft.experiment.broken.contains(&"stages")
+        || stages.iter().any(|stage| stage.broken.contains(&"train"))
+    {
+        return;
+    }
+    for node in &draft.nodes {
+        let spec = node.spec;
+        let params = node.built.as_ref().map_or(0, |built| built.params.len());
+        let silent = spec.weights.span.is_empty() && spec.weights.value == Weights::Random;
+        let id = spec.id.value.as_str();
+        let trained = stages.iter().flat_map(|stage| &stage.train).any(|train| {
+            // A misspelt name may mean this node.
+            train.value == id || (draft.find(&train.value).is_none())
+        });
+        if params == 0 || !silent || trained || spec.broken.contains(&"weights") {
+            continue;
+        }
+        let message = format!("`{id}` is never trained and has no weights");
+        let problem = Problem::new(message, spec.id.span.clone(), "would stay random");
+        let help = "train it in a stage, or give it `weights: From(\"….ron\")` or `weights: File(\"….safetensors\")`; \
+                    write `weights: Random` if random weights are what you want";
+        draft.problems.push(problem.help(help));
+    }
+}
+
+impl Port {
+    /// The number of different tokens that an LLM predicts.
+    pub fn vocabulary(&self) -> Option<usize> {
+        match self {
+            Port::Logits { vocabulary } => Some(*vocabulary),
+            _ => None,
+        }
+    }
+}

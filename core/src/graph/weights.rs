@@ -1,0 +1,182 @@
+//! Where weights come from: files, and other experiments, which are checked as well.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::draft::{Draft, Part};
+use super::{Context, Graph, checked};
+use crate::registry::Registry;
+use crate::spec::problem::{did_you_mean, position};
+use crate::spec::{Problem, Weights};
+
+/// The experiments on the way to the one that is being linked, outermost first, and the outcome of
+/// those that were linked.
+pub(super) struct Trail {
+    open: Vec<PathBuf>,
+    done: BTreeMap<PathBuf, Option<Arc<Graph>>>,
+}
+
+impl Trail {
+    pub fn of(context: &Context<'_>) -> Trail {
+        Trail { open: context.file.map(real).into_iter().collect(), done: BTreeMap::new() }
+    }
+}
+
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// Checks every node's weights; the experiments that they come from, by their paths as written.
+pub(super) fn sources(
+    draft: &mut Draft<'_>,
+    registry: &Registry,
+    context: &Context<'_>,
+    trail: &mut Trail,
+) -> BTreeMap<PathBuf, Arc<Graph>> {
+    let mut sources = BTreeMap::new();
+    let mut problems = Vec::new();
+    for part in &draft.nodes {
+        match &part.spec.weights.value {
+            Weights::Random => {}
+            Weights::File { path, .. } => problems.extend(file(part, path, context)),
+            Weights::From { experiment, stage, node } => {
+                match graph(part, experiment, registry, context, trail) {
+                    Ok(Some(graph)) => {
+                        problems.extend(fits(part, &graph, stage.as_deref(), node.as_deref()));
+                        sources.insert(experiment.clone(), graph);
+                    }
+                    Ok(None) => {}
+                    Err(problem) => problems.push(*problem),
+                }
+            }
+        }
+    }
+    draft.problems.extend(problems);
+    sources
+}
+
+fn at(part: &Part<'_>, message: String, text: &str) -> Problem {
+    Problem::new(message, part.spec.weights.span.clone(), text)
+}
+
+const RELATIVE: &str = "a relative path starts at the folder of the experiment's file";
+
+fn file(part: &Part<'_>, path: &Path, context: &Context<'_>) -> Option<Problem> {
+    if context.base.join(path).is_file() {
+        return None;
+    }
+    let message = format!("there is no file {}", path.display());
+    Some(at(part, message, "the weights").help(RELATIVE))
+}
+
+/// The other experiment, linked; `None` if it is wrong and that was reported for another node.
+fn graph(
+    part: &Part<'_>,
+    path: &Path,
+    registry: &Registry,
+    context: &Context<'_>,
+    trail: &mut Trail,
+) -> Result<Option<Arc<Graph>>, Box<Problem>> {
+    let full = context.base.join(path);
+    let source = std::fs::read_to_string(&full).map_err(|error| {
+        let (message, help) = match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                (format!("there is no file {}", path.display()), RELATIVE)
+            }
+            _ => (
+                format!("can't read {}: {error}", path.display()),
+                "an experiment's file is needed",
+            ),
+        };
+        Box::new(at(part, message, "an experiment's file").help(help))
+    })?;
+    let id = real(&full);
+    if let Some(done) = trail.done.get(&id) {
+        return Ok(done.clone());
+    }
+    if let Some(first) = trail.open.iter().position(|open| *open == id) {
+        let names = trail.open[first..].iter().chain([&id]).map(|path| file_name(path));
+        let round = names.collect::<Vec<_>>().join(" -> ");
+        let message = format!("these experiments wait for each other's weights: {round}");
+        let help = "let one of them begin with other weights";
+        return Err(Box::new(at(part, message, "leads back").help(help)));
+    }
+    let base = full.parent().unwrap_or(Path::new("")).to_owned();
+    let inner = Context { base: &base, file: Some(&full) };
+    trail.open.push(id.clone());
+    let graph = checked(&source, registry, &inner, trail);
+    trail.open.pop();
+    match graph {
+        Ok(graph) => {
+            let graph = Arc::new(graph);
+            trail.done.insert(id, Some(graph.clone()));
+            Ok(Some(graph))
+        }
+        Err(problems) => {
+            trail.done.insert(id, None);
+            Err(Box::new(other_file(part, path, &source, &problems)))
+        }
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// The errors of another file, in short.
+fn other_file(part: &Part<'_>, path: &Path, source: &str, problems: &[Problem]) -> Problem {
+    let path = path.display();
+    let count = match problems.len() {
+        1 => "an error".to_owned(),
+        count => format!("{count} errors"),
+    };
+    let message = format!("{path} has {count}");
+    let mut problem = at(part, message, "the weights come from there");
+    for inner in problems {
+        let (line, column) = position(source, inner.primary.span.start);
+        problem = problem.note(format!("{path}:{line}:{column}: {}", inner.message));
+        for note in &inner.notes {
+            problem = problem.note(note.clone());
+        }
+    }
+    problem.help(format!(
+        "`eagle-lab check` shows {}",
+        if problems.len() == 1 { "it" } else { "them" }
+    ))
+}
+
+/// Whether the other experiment has the stage and the node, and whether that is the same plugin.
+fn fits(part: &Part<'_>, graph: &Graph, stage: Option<&str>, node: Option<&str>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let other = &graph.name;
+    let names: Vec<&str> =
+        graph.stages.iter().map(|stage| stage.spec.name.value.as_str()).collect();
+    if let Some(stage) = stage.filter(|stage| !names.contains(stage)) {
+        let message = format!("the experiment `{other}` has no stage `{stage}`");
+        problems
+            .push(at(part, message, "unknown stage").help(did_you_mean(stage, "stages", &names)));
+    }
+    let id = node.unwrap_or(&part.spec.id.value);
+    let ids: Vec<&str> = graph.dag.node_weights().map(|node| node.id.as_str()).collect();
+    let Some(found) = graph.dag.node_weights().find(|node| node.id == id) else {
+        let message = format!("the experiment `{other}` has no node `{id}`");
+        let help = match node {
+            Some(_) => did_you_mean(id, "nodes", &ids),
+            None => {
+                let near = did_you_mean(id, "nodes there", &ids);
+                format!("name the node with `From(experiment: …, node: \"…\")`; {near}")
+            }
+        };
+        problems.push(at(part, message, "unknown node").help(help));
+        return problems;
+    };
+    if let Some(known) = part.known.as_ref().filter(|known| known.entry.name != found.name) {
+        let message =
+            format!("`{id}` of the experiment `{other}` is another plugin: `{}`", found.name);
+        let problem = at(part, message, "its weights don't fit");
+        let place = part.spec.plugin.name.span.clone();
+        problems.push(problem.other(place, format!("this is `{}`", known.entry.name)));
+    }
+    problems
+}

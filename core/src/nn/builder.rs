@@ -1,0 +1,150 @@
+//! Where modules get their parameters from.
+//!
+//! The path under which a parameter is asked for is its key in a checkpoint, so a plugin that builds
+//! under the reference implementation's names loads the reference's weights. Initial values come
+//! from a hash of the seed and the parameter's name, so that adding a node or a layer changes no
+//! other parameter's values.
+
+use std::fmt::Display;
+
+use crate::seed::Rng;
+use crate::tensor::{Dev, Param, Result};
+
+/// The distribution of a parameter's initial values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// 0.
+    Zeros,
+    /// 1.
+    Ones,
+    /// The same value everywhere.
+    Constant(f32),
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f32),
+    /// Uniform in `-bound..bound`.
+    Uniform(f32),
+}
+
+impl Init {
+    /// Xavier / Glorot's uniform distribution of a `[outputs, inputs]` weight.
+    pub fn xavier(inputs: usize, outputs: usize) -> Init {
+        Init::Uniform((6.0 / (inputs + outputs) as f32).sqrt())
+    }
+
+    /// PyTorch's default for a linear layer or a convolution of `fan_in` inputs, weight and bias.
+    pub fn fan_in(fan_in: usize) -> Init {
+        Init::Uniform(1.0 / (fan_in.max(1) as f32).sqrt())
+    }
+
+    fn fill(self, len: usize, mut rng: Rng) -> Vec<f32> {
+        match self {
+            Init::Zeros => vec![0.0; len],
+            Init::Ones => vec![1.0; len],
+            Init::Constant(value) => vec![value; len],
+            Init::Normal(std) => (0..len).map(|_| rng.normal() * std).collect(),
+            Init::Uniform(bound) => (0..len).map(|_| (rng.uniform() * 2.0 - 1.0) * bound).collect(),
+        }
+    }
+}
+
+/// A parameter's name and shape: what is known of it before anything is allocated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParamShape {
+    /// Its key in a checkpoint.
+    pub name: String,
+    /// The sizes of its axes.
+    pub shape: Vec<usize>,
+}
+
+impl ParamShape {
+    /// The number of its values.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it has no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a module's build collects.
+pub struct Store {
+    dev: Dev,
+    seed: u64,
+    allocate: bool,
+    shapes: Vec<ParamShape>,
+    params: Vec<Param>,
+}
+
+impl Store {
+    /// A store that allocates and initialises.
+    pub fn new(dev: &Dev, seed: u64) -> Store {
+        Store { dev: dev.clone(), seed, allocate: true, shapes: Vec::new(), params: Vec::new() }
+    }
+
+    /// A store that only notes names and shapes: to count a 13B model in a millisecond.
+    pub fn counting() -> Store {
+        Store {
+            dev: Dev::default(),
+            seed: 0,
+            allocate: false,
+            shapes: Vec::new(),
+            params: Vec::new(),
+        }
+    }
+
+    /// The builder at the root of the parameters' names.
+    pub fn root(&mut self) -> Builder<'_> {
+        Builder { store: self, path: String::new() }
+    }
+
+    /// Names and shapes, in the order in which they were asked for.
+    pub fn shapes(&self) -> &[ParamShape] {
+        &self.shapes
+    }
+
+    /// The parameters, in the order in which they were asked for.
+    pub fn into_params(self) -> Vec<Param> {
+        self.params
+    }
+}
+
+/// Hands out parameters under one path.
+pub struct Builder<'a> {
+    store: &'a mut Store,
+    path: String,
+}
+
+impl Builder<'_> {
+    /// The builder one level down: `builder.at("layers").at(3)` names `layers.3.…`.
+    pub fn at(&mut self, name: impl Display) -> Builder<'_> {
+        let path = self.join(name);
+        Builder { store: self.store, path }
+    }
+
+    /// The parameter `name` of this path.
+    ///
+    /// # Errors
+    /// The device has no room.
+    pub fn param(&mut self, name: impl Display, shape: &[usize], init: Init) -> Result<Param> {
+        let name = self.join(name);
+        self.store.shapes.push(ParamShape { name: name.clone(), shape: shape.to_vec() });
+        if !self.store.allocate {
+            return Param::new(&self.store.dev, &name, Vec::new(), &[0]);
+        }
+        let values = init.fill(shape.iter().product(), Rng::of(self.store.seed, &name));
+        let param = Param::new(&self.store.dev, &name, values, shape)?;
+        self.store.params.push(param.clone());
+        Ok(param)
+    }
+
+    /// The device on which the module lives.
+    pub fn dev(&self) -> &Dev {
+        &self.store.dev
+    }
+
+    fn join(&self, name: impl Display) -> String {
+        if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) }
+    }
+}

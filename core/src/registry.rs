@@ -1,0 +1,602 @@
+//! What experiments are made of: the plugins' traits, and the registry that collects them.
+//!
+//! A plugin is a plain configuration struct (see [`config!`](crate::config)) with one of the traits
+//! below, submitted with [`register!`](crate::register). The registry is a value that is passed to
+//! `link`, so a program can't forget to mention the crate that its plugins live in.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::data::preprocess::ImageSpec;
+use crate::data::{DataError, Dataset};
+use crate::nn::Builder;
+use crate::tensor::{Param, Result as TensorResult, Tensor};
+use crate::text::{TextError, Tokenizer};
+
+/// What a plugin is, and so where it may stand in an experiment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Image to feature map.
+    Encoder,
+    /// Feature maps to visual tokens.
+    Fusion,
+    /// Visual tokens to visual tokens of the LLM's width.
+    Projector,
+    /// Visual tokens and text to logits.
+    Llm,
+    /// What a stage trains on.
+    Dataset,
+    /// What a model is judged by.
+    Benchmark,
+}
+
+impl Kind {
+    /// Every kind, in the order in which data flows.
+    pub const ALL: [Kind; 6] =
+        [Kind::Encoder, Kind::Fusion, Kind::Projector, Kind::Llm, Kind::Dataset, Kind::Benchmark];
+
+    /// Its name in messages: `vision encoder`, `data set`.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Kind::Encoder => "vision encoder",
+            Kind::Fusion => "fusion",
+            Kind::Projector => "projector",
+            Kind::Llm => "LLM",
+            Kind::Dataset => "data set",
+            Kind::Benchmark => "benchmark",
+        }
+    }
+}
+
+/// A field of a plugin's configuration, as `eagle-lab plugins NAME` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// Its name in the file.
+    pub name: &'static str,
+    /// Its Rust type.
+    pub kind: &'static str,
+    /// What it means, with unit and range.
+    pub docs: &'static [&'static str],
+}
+
+/// What `config!` writes about a configuration.
+pub trait Describe: Default + Serialize + DeserializeOwned {
+    /// The plugin's name: the struct's.
+    const NAME: &'static str;
+    /// The struct's documentation, line by line.
+    const DOCS: &'static [&'static str];
+    /// Its fields, in order.
+    const FIELDS: &'static [Field];
+}
+
+/// Why a configuration can't do what is asked of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Misfit {
+    /// The field at fault, if it is one.
+    pub field: Option<&'static str>,
+    /// The input at fault, by its position in `from`, if it is one.
+    pub input: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    pub help: Option<String>,
+}
+
+impl Misfit {
+    /// A misfit of the whole configuration.
+    pub fn new(message: impl Into<String>) -> Self {
+        Misfit { field: None, input: None, message: message.into(), help: None }
+    }
+
+    /// A misfit of one field.
+    pub fn field(field: &'static str, message: impl Into<String>) -> Self {
+        Misfit { field: Some(field), ..Misfit::new(message) }
+    }
+
+    /// A misfit of the input at `position` in `from`.
+    pub fn input(position: usize, message: impl Into<String>) -> Self {
+        Misfit { input: Some(position), ..Misfit::new(message) }
+    }
+
+    /// Says what would be right.
+    #[must_use]
+    pub fn help(self, help: impl Into<String>) -> Self {
+        Misfit { help: Some(help.into()), ..self }
+    }
+}
+
+/// The promise of a feature map: `tokens` vectors of `width`, on `grid` where they lie on one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MapShape {
+    /// Rows and columns; `None` when the tokens don't lie on a grid (a kept class token).
+    pub grid: Option<(usize, usize)>,
+    /// Vectors per image.
+    pub tokens: usize,
+    /// Channels.
+    pub width: usize,
+    /// The stages before the last of a hierarchical encoder, highest resolution first:
+    /// (rows, columns, channels).
+    pub pyramid: Vec<(usize, usize, usize)>,
+}
+
+impl MapShape {
+    /// A map on a grid, without a pyramid.
+    pub fn on_grid(grid: (usize, usize), width: usize) -> Self {
+        MapShape { grid: Some(grid), tokens: grid.0 * grid.1, width, pyramid: Vec::new() }
+    }
+}
+
+/// The promise of visual tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct TokensShape {
+    /// Tokens per image.
+    pub tokens: usize,
+    /// Channels.
+    pub width: usize,
+}
+
+/// What one forward pass costs, per sample.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Cost {
+    /// Floating-point operations of the forward pass (a multiply-add is two).
+    pub flops: u64,
+    /// f32 values that stay alive for the backward pass.
+    pub activations: u64,
+}
+
+impl std::ops::Add for Cost {
+    type Output = Cost;
+    fn add(self, other: Cost) -> Cost {
+        Cost { flops: self.flops + other.flops, activations: self.activations + other.activations }
+    }
+}
+
+/// An encoder's output: its final map, and its stage pyramid where it has one.
+#[derive(Debug, Clone)]
+pub struct Features {
+    /// `[B, N, C]`, row by row where the tokens lie on a grid.
+    pub map: Tensor,
+    /// Rows and columns, if the tokens lie on a grid.
+    pub grid: Option<(usize, usize)>,
+    /// The earlier stages of a hierarchical encoder: `[B, H, W, C]`, highest resolution first.
+    pub pyramid: Vec<Tensor>,
+}
+
+/// Looks at, or changes, what flows between the blocks of a module: `trace --all` records through
+/// it, and a fusion that injects into an encoder (LLaVA-HR) does so through it.
+pub trait Tap {
+    /// Called after block `index` of `count` of the module with its output `[B, N, C]`.
+    ///
+    /// # Errors
+    /// What the injected operations report.
+    fn after_block(&mut self, index: usize, count: usize, x: Tensor) -> TensorResult<Tensor>;
+}
+
+/// A tap that lets everything pass.
+pub struct NoTap;
+
+impl Tap for NoTap {
+    fn after_block(&mut self, _: usize, _: usize, x: Tensor) -> TensorResult<Tensor> {
+        Ok(x)
+    }
+}
+
+/// A built vision encoder.
+pub trait Encoder {
+    /// `image`: `[B, 3, S, S]`, prepared as the configuration's `image()` says.
+    ///
+    /// # Errors
+    /// Shapes that break the promise, or the device fails.
+    fn forward(&self, image: &Tensor, tap: &mut dyn Tap) -> TensorResult<Features>;
+}
+
+/// The configuration of a vision encoder.
+pub trait EncoderConfig: Debug + Send + Sync {
+    /// How a picture is to be prepared for it.
+    fn image(&self) -> ImageSpec;
+    /// The promise of its output.
+    ///
+    /// # Errors
+    /// Fields that contradict each other.
+    fn output(&self) -> Result<MapShape, Misfit>;
+    /// What a forward pass costs per image.
+    fn cost(&self) -> Cost;
+    /// The module, its parameters taken from `builder` under the reference checkpoint's names.
+    ///
+    /// # Errors
+    /// The device has no room.
+    fn build(&self, builder: &mut Builder<'_>) -> TensorResult<Box<dyn Encoder>>;
+}
+
+/// A built fusion.
+pub trait Fusion {
+    /// The experts' features in the order of `from`, to visual tokens `[B, N, C]`.
+    ///
+    /// # Errors
+    /// Shapes that break the promise, or the device fails.
+    fn forward(&self, inputs: &[Features]) -> TensorResult<Tensor>;
+}
+
+/// The configuration of a fusion.
+pub trait FusionConfig: Debug + Send + Sync {
+    /// The promise of its output.
+    ///
+    /// # Errors
+    /// Inputs that it can't join.
+    fn output(&self, inputs: &[MapShape]) -> Result<TokensShape, Misfit>;
+    /// What a forward pass costs per image.
+    fn cost(&self, inputs: &[MapShape]) -> Cost;
+    /// The module.
+    ///
+    /// # Errors
+    /// The device has no room.
+    fn build(
+        &self,
+        inputs: &[MapShape],
+        builder: &mut Builder<'_>,
+    ) -> TensorResult<Box<dyn Fusion>>;
+}
+
+/// A built projector.
+pub trait Projector {
+    /// Visual tokens `[B, N, C]` to `[B, M, llm_width]`.
+    ///
+    /// # Errors
+    /// Shapes that break the promise, or the device fails.
+    fn forward(&self, tokens: &Tensor) -> TensorResult<Tensor>;
+}
+
+/// The configuration of a projector. `llm_width` is the width of the LLM that reads its tokens.
+pub trait ProjectorConfig: Debug + Send + Sync {
+    /// The promise of its output.
+    ///
+    /// # Errors
+    /// An input that it can't project.
+    fn output(&self, input: TokensShape, llm_width: usize) -> Result<TokensShape, Misfit>;
+    /// What a forward pass costs per image.
+    fn cost(&self, input: TokensShape, llm_width: usize) -> Cost;
+    /// The module.
+    ///
+    /// # Errors
+    /// The device has no room.
+    fn build(
+        &self,
+        input: TokensShape,
+        llm_width: usize,
+        builder: &mut Builder<'_>,
+    ) -> TensorResult<Box<dyn Projector>>;
+}
+
+/// Keys and values of the positions that an LLM has seen, per layer; it starts empty.
+#[derive(Debug, Default)]
+pub struct KvCache {
+    /// Per layer: keys and values, each `[B, T, H, D]`; `None` before the first position.
+    pub layers: Vec<Option<(Tensor, Tensor)>>,
+}
+
+impl KvCache {
+    /// The number of positions seen.
+    pub fn len(&self) -> usize {
+        self.layers.first().and_then(Option::as_ref).map_or(0, |(keys, _)| keys.shape()[1])
+    }
+
+    /// Whether no position was seen.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A built decoder-only LLM.
+pub trait Llm {
+    /// The token embeddings `[V, C]`.
+    fn embeddings(&self) -> &Param;
+    /// The output head `[V, C]` (the embeddings themselves where they are tied).
+    fn head(&self) -> &Param;
+    /// Embedded positions `[B, T, C]` to the final hidden states `[B, T, C]`, after the last norm.
+    /// With a cache, `x` continues what the cache has seen.
+    ///
+    /// # Errors
+    /// Shapes that break the promise, or the device fails.
+    fn forward(
+        &self,
+        x: &Tensor,
+        cache: Option<&mut KvCache>,
+        tap: &mut dyn Tap,
+    ) -> TensorResult<Tensor>;
+}
+
+/// The configuration of an LLM.
+pub trait LlmConfig: Debug + Send + Sync {
+    /// The width of its token embeddings.
+    fn width(&self) -> usize;
+    /// The number of its token embeddings.
+    fn vocabulary(&self) -> usize;
+    /// The longest sequence, visual tokens included.
+    fn context(&self) -> usize;
+    /// Its tokenizer. A relative path starts at `base`, the experiment file's folder.
+    ///
+    /// # Errors
+    /// A file that can't be read or isn't a tokenizer.
+    fn tokenizer(&self, base: &Path) -> Result<Tokenizer, TextError>;
+    /// Fields that contradict each other.
+    ///
+    /// # Errors
+    /// The first one.
+    fn validate(&self) -> Result<(), Misfit>;
+    /// What a forward pass over `length` positions costs per sample.
+    fn cost(&self, length: usize) -> Cost;
+    /// The module.
+    ///
+    /// # Errors
+    /// The device has no room.
+    fn build(&self, builder: &mut Builder<'_>) -> TensorResult<Box<dyn Llm>>;
+}
+
+/// The configuration of a data set.
+pub trait DatasetConfig: Debug + Send + Sync {
+    /// Fields that contradict each other, or a required one that is missing.
+    ///
+    /// # Errors
+    /// The first one.
+    fn validate(&self) -> Result<(), Misfit>;
+    /// The data set. A relative path starts at `base`, the experiment file's folder.
+    ///
+    /// # Errors
+    /// A file that can't be read or isn't what it should be.
+    fn open(&self, base: &Path) -> Result<Arc<dyn Dataset>, DataError>;
+}
+
+/// The configuration of a benchmark.
+pub trait BenchmarkConfig: Debug + Send + Sync {
+    /// Its name in tables, unique within an experiment: `mini-colour`.
+    fn name(&self) -> String;
+    /// The name of its metric: `accuracy`, `exact-match`.
+    fn metric(&self) -> &'static str;
+    /// Fields that contradict each other, or a required one that is missing.
+    ///
+    /// # Errors
+    /// The first one.
+    fn validate(&self) -> Result<(), Misfit>;
+    /// Its questions: samples whose last turn is to be answered.
+    ///
+    /// # Errors
+    /// A file that can't be read or isn't what it should be.
+    fn open(&self, base: &Path) -> Result<Arc<dyn Dataset>, DataError>;
+    /// The longest answer, in tokens.
+    fn max_new_tokens(&self) -> usize;
+    /// The score of one prediction, 0 to 1; the benchmark's value is the mean.
+    fn score(&self, prediction: &str, answer: &str) -> f64;
+}
+
+/// A plugin's configuration, by kind.
+#[derive(Debug, Clone)]
+pub enum Plugin {
+    /// A vision encoder.
+    Encoder(Arc<dyn EncoderConfig>),
+    /// A fusion.
+    Fusion(Arc<dyn FusionConfig>),
+    /// A projector.
+    Projector(Arc<dyn ProjectorConfig>),
+    /// An LLM.
+    Llm(Arc<dyn LlmConfig>),
+    /// A data set.
+    Dataset(Arc<dyn DatasetConfig>),
+    /// A benchmark.
+    Benchmark(Arc<dyn BenchmarkConfig>),
+}
+
+/// A parsed plugin: its configuration, and the part of it that decides the identity of what it
+/// makes: the fields that differ from their defaults (so that a new field at its default leaves old
+/// identities alone; a changed default or behaviour must raise the plugin's version).
+#[derive(Debug, Clone)]
+pub struct Configured {
+    /// The configuration.
+    pub plugin: Plugin,
+    /// Name, version and the fields that differ from their defaults, as JSON.
+    pub identity: serde_json::Value,
+}
+
+/// A registered plugin.
+pub struct Entry {
+    /// The name by which files call it.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// The crate that it comes from.
+    pub krate: &'static str,
+    /// Raised when the same configuration comes to mean something else.
+    pub version: u32,
+    /// What it is, line by line.
+    pub docs: &'static [&'static str],
+    /// Its fields.
+    pub fields: &'static [Field],
+    /// Reads its configuration from RON text such as `ClipVit(image_size: 64)`.
+    pub parse: fn(&str) -> Result<Configured, ron::error::SpannedError>,
+    /// Its default configuration, as JSON.
+    pub default: fn() -> serde_json::Value,
+}
+
+inventory::collect!(Entry);
+
+impl Entry {
+    /// The entry of `C`, a plugin of the given kind; `wrap` makes it a [`Plugin`].
+    pub const fn of<C: PluginOf<K>, K: KindTag>(krate: &'static str, version: u32) -> Entry {
+        Entry {
+            name: C::NAME,
+            kind: K::KIND,
+            krate,
+            version,
+            docs: C::DOCS,
+            fields: C::FIELDS,
+            parse: parse::<C, K>,
+            default: || serde_json::to_value(C::default()).unwrap_or_default(),
+        }
+    }
+}
+
+fn parse<C: PluginOf<K>, K: KindTag>(text: &str) -> Result<Configured, ron::error::SpannedError> {
+    let config: C = crate::spec::ron_options().from_str(text)?;
+    let fields = serde_json::to_value(&config).unwrap_or_default();
+    let defaults = serde_json::to_value(C::default()).unwrap_or_default();
+    let changed: serde_json::Map<_, _> = fields
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, value)| defaults.get(name.as_str()) != Some(value))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let identity = serde_json::json!({ "plugin": C::NAME, "fields": changed });
+    Ok(Configured { plugin: config.into_plugin(), identity })
+}
+
+/// Ties a configuration to its kind; [`register!`](crate::register) implements it.
+pub trait PluginOf<K>: Describe {
+    /// The configuration as a plugin.
+    fn into_plugin(self) -> Plugin;
+}
+
+/// A kind as a type; the tags live in [`tags`].
+pub trait KindTag {
+    /// The kind.
+    const KIND: Kind;
+}
+
+/// The kinds as types, for [`register!`](crate::register).
+#[allow(non_camel_case_types)]
+pub mod tags {
+    use super::*;
+
+    macro_rules! tag {
+        ($($tag:ident $kind:ident $config:ident),* $(,)?) => {$(
+            #[doc = concat!("The tag of [`Kind::", stringify!($kind), "`].")]
+            pub struct $tag;
+            impl KindTag for $tag {
+                const KIND: Kind = Kind::$kind;
+            }
+            impl<C: Describe + $config + 'static> PluginOf<$tag> for C {
+                fn into_plugin(self) -> Plugin {
+                    Plugin::$kind(Arc::new(self))
+                }
+            }
+        )*};
+    }
+    tag!(encoder Encoder EncoderConfig, fusion Fusion FusionConfig, projector Projector ProjectorConfig,
+         llm Llm LlmConfig, dataset Dataset DatasetConfig, benchmark Benchmark BenchmarkConfig);
+}
+
+/// Registers a configuration as a plugin: `register!(encoder ClipVit);`, with `version 2` after it
+/// once its behaviour or a default has changed.
+#[macro_export]
+macro_rules! register {
+    ($kind:ident $config:ty) => {
+        $crate::register!($kind $config, version 1);
+    };
+    ($kind:ident $config:ty, version $version:literal) => {
+        $crate::inventory::submit! {
+            $crate::registry::Entry::of::<$config, $crate::registry::tags::$kind>(
+                env!("CARGO_PKG_NAME"), $version)
+        }
+    };
+}
+
+/// A plugin's configuration: a struct whose fields have a default and documentation, all in one
+/// place. It gets serde with unknown fields refused, `Default`, and its description.
+#[macro_export]
+macro_rules! config {
+    (
+        $(#[doc = $docs:literal])*
+        pub struct $name:ident {
+            $($(#[doc = $field_docs:literal])* $field:ident : $type:ty = $default:expr),* $(,)?
+        }
+    ) => {
+        $(#[doc = $docs])*
+        #[derive(Debug, Clone, PartialEq, $crate::serde::Serialize, $crate::serde::Deserialize)]
+        #[serde(crate = "eagle_core::serde", default, deny_unknown_fields)]
+        pub struct $name {
+            $($(#[doc = $field_docs])* pub $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl $crate::registry::Describe for $name {
+            const NAME: &'static str = stringify!($name);
+            const DOCS: &'static [&'static str] = &[$($docs),*];
+            const FIELDS: &'static [$crate::registry::Field] = &[$(
+                $crate::registry::Field {
+                    name: stringify!($field),
+                    kind: stringify!($type),
+                    docs: &[$($field_docs),*],
+                },
+            )*];
+        }
+    };
+}
+
+/// Two crates registered a plugin under one name.
+#[derive(Debug, thiserror::Error)]
+#[error("two plugins are called `{name}`: one of the crate `{first}`, one of the crate `{second}`")]
+pub struct Duplicate {
+    /// The name.
+    pub name: &'static str,
+    /// The crate whose plugin was met first.
+    pub first: &'static str,
+    /// The other crate.
+    pub second: &'static str,
+}
+
+/// Every plugin of the program, by name.
+#[derive(Clone)]
+pub struct Registry {
+    entries: BTreeMap<&'static str, &'static Entry>,
+}
+
+impl Registry {
+    /// Everything that was registered in crates linked into this program.
+    ///
+    /// # Errors
+    /// Two plugins have the same name.
+    pub fn collect() -> Result<Registry, Duplicate> {
+        Self::of(inventory::iter::<Entry>)
+    }
+
+    /// A registry of the given entries.
+    ///
+    /// # Errors
+    /// Two plugins have the same name.
+    pub fn of(entries: impl IntoIterator<Item = &'static Entry>) -> Result<Registry, Duplicate> {
+        let mut sorted: Vec<&'static Entry> = entries.into_iter().collect();
+        sorted.sort_by_key(|entry| (entry.name, entry.krate));
+        let mut entries = BTreeMap::new();
+        for entry in sorted {
+            if let Some(first) = entries.insert(entry.name, entry) {
+                return Err(Duplicate {
+                    name: entry.name,
+                    first: first.krate,
+                    second: entry.krate,
+                });
+            }
+        }
+        Ok(Registry { entries })
+    }
+
+    /// The plugin called `name`.
+    pub fn get(&self, name: &str) -> Option<&'static Entry> {
+        self.entries.get(name).copied()
+    }
+
+    /// Every plugin, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &'static Entry> {
+        self.entries.values().copied()
+    }
+}

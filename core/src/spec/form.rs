@@ -1,0 +1,314 @@
+//! Reads the fields of a form such as a stage: unknown, repeated, missing and wrong ones are all
+//! reported, and what can be read is.
+
+use super::problem::{did_you_mean, listed};
+use super::syntax::{Item, Shape, Value};
+use super::{Problem, Span, Spanned};
+
+/// A field that a form may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    /// Its name.
+    pub name: &'static str,
+    /// How it may be written.
+    pub example: &'static str,
+    /// What it is.
+    pub means: &'static str,
+}
+
+/// A form's fields while they are read.
+pub(super) struct Form<'a> {
+    source: &'a str,
+    /// What it is, with its name: ``the stage `pre-training` ``.
+    what: String,
+    /// Where to point when something is missing.
+    head: Span,
+    known: &'static [Known],
+    items: Vec<(&'static str, &'a Value)>,
+    missing: Vec<&'static Known>,
+    /// Fields with an error.
+    pub broken: Vec<&'static str>,
+    pub problems: Vec<Problem>,
+}
+
+impl<'a> Form<'a> {
+    /// The form `what` (``a stage``), named by its field `title`, of `value`'s fields.
+    pub fn open(
+        value: &'a Value,
+        source: &'a str,
+        what: &str,
+        title: &str,
+        known: &'static [Known],
+    ) -> Form<'a> {
+        let mut form = Form {
+            source,
+            what: what.to_owned(),
+            head: value.span.start..value.span.start + 1,
+            known,
+            items: Vec::new(),
+            missing: Vec::new(),
+            broken: Vec::new(),
+            problems: Vec::new(),
+        };
+        let Shape::Group { name, items } = &value.shape else {
+            form.not_a_form(value);
+            return form;
+        };
+        if let Some(name) = name {
+            form.head = name.span.clone();
+        }
+        let named = items.iter().find(|item| item.name.as_ref().is_some_and(|n| n.value == title));
+        if let Some(Item { value: Value { shape: Shape::Text(text), span }, .. }) = named {
+            form.head = span.clone();
+            form.what = format!("{what} `{text}`");
+        }
+        for item in items {
+            form.item(item);
+        }
+        form
+    }
+
+    fn not_a_form(&mut self, value: &Value) {
+        self.broken.extend(self.known.iter().map(|known| known.name));
+        if value.shape == Shape::Missing {
+            return;
+        }
+        let example = self.known.iter().find(|known| !known.example.is_empty());
+        let example = example.map_or("name: value", |known| known.example);
+        let message = format!("{} is written `({example}, …)`", self.what);
+        self.problems.push(Problem::new(
+            message,
+            value.span.clone(),
+            format!("this is {}", value.describe(self.source)),
+        ));
+    }
+
+    fn item(&mut self, item: &'a Item) {
+        let names: Vec<&str> = self.known.iter().map(|known| known.name).collect();
+        let Some(name) = &item.name else {
+            let found = item.value.describe(self.source);
+            let message = format!("{found} has no field name in {}", self.what);
+            let help = format!("write `name: value`; the fields are {}", listed(&names));
+            let text = "which field is this?";
+            self.problems.push(Problem::new(message, item.value.span.clone(), text).help(help));
+            return;
+        };
+        let Some(known) = self.known.iter().find(|known| known.name == name.value) else {
+            let message = format!("{} has no field `{}`", self.what, name.value);
+            let help = did_you_mean(&name.value, "fields", &names);
+            let text = "unknown field";
+            self.problems.push(Problem::new(message, name.span.clone(), text).help(help));
+            // What was meant is not missing.
+            if let Some(near) = super::problem::nearest(&name.value, names) {
+                self.broken.extend(self.known.iter().map(|k| k.name).find(|known| *known == near));
+            }
+            return;
+        };
+        let first =
+            self.items.iter().find(|(name, _)| *name == known.name).map(|(_, value)| *value);
+        match first {
+            Some(first) => self.problems.push(
+                Problem::new(
+                    format!("{} has `{}` twice", self.what, known.name),
+                    name.span.clone(),
+                    "again here",
+                )
+                .other(first.span.clone(), "first here")
+                .help("remove one of them"),
+            ),
+            None => self.items.push((known.name, &item.value)),
+        }
+    }
+
+    /// The value of a field, if it was typed.
+    pub fn get(&self, name: &str) -> Option<&'a Value> {
+        self.items.iter().find(|(found, _)| *found == name).map(|(_, value)| *value)
+    }
+
+    /// Where to point for the whole form.
+    pub fn head(&self) -> Span {
+        self.head.clone()
+    }
+
+    /// The places of the values that were typed.
+    pub fn places(&self) -> Vec<(&'static str, Span)> {
+        self.items.iter().map(|(name, value)| (*name, value.span.clone())).collect()
+    }
+
+    /// The field as `read` reads it; `None` if it is absent, or wrong and so reported.
+    pub fn optional<T>(&mut self, name: &'static str, read: impl Read<T>) -> Option<T> {
+        let value = self.get(name)?;
+        if value.shape == Shape::Missing {
+            self.broken.push(name);
+            return None;
+        }
+        let read = read(&Place { value, name, source: self.source });
+        read.map_err(|problems| {
+            self.broken.push(name);
+            self.problems.extend(problems);
+        })
+        .ok()
+    }
+
+    /// Like `optional`, and it is a problem if it is absent.
+    pub fn required<T>(&mut self, name: &'static str, read: impl Read<T>) -> Option<T> {
+        if self.get(name).is_none() && !self.broken.contains(&name) {
+            self.missing.extend(self.known.iter().find(|known| known.name == name));
+            self.broken.push(name);
+        }
+        self.optional(name, read)
+    }
+
+    /// Reports what is missing and hands over all problems.
+    pub fn close(mut self) -> (Vec<&'static str>, Vec<Problem>) {
+        if !self.missing.is_empty() {
+            let names: Vec<&str> = self.missing.iter().map(|known| known.name).collect();
+            let add: Vec<String> = self
+                .missing
+                .iter()
+                .map(|known| format!("`{}` ({})", known.example, known.means))
+                .collect();
+            let message = format!("{} has no {}", self.what, listed(&names));
+            let text = if names.len() == 1 { "lacks a field" } else { "lacks fields" };
+            let problem = Problem::new(message, self.head.clone(), text);
+            self.problems.push(problem.help(format!("add {}", add.join(", "))));
+        }
+        (self.broken, self.problems)
+    }
+}
+
+/// How a field's value is read.
+pub(super) trait Read<T>: FnOnce(&Place<'_>) -> Result<T, Vec<Problem>> {}
+impl<T, F: FnOnce(&Place<'_>) -> Result<T, Vec<Problem>>> Read<T> for F {}
+
+/// The value of a field.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub value: &'a Value,
+    pub name: &'static str,
+    pub source: &'a str,
+}
+
+impl<'a> Place<'a> {
+    pub fn raw(&self) -> &'a str {
+        &self.source[self.value.span.clone()]
+    }
+
+    /// The problem that it isn't `expected`.
+    pub fn wrong(&self, expected: &str) -> Problem {
+        let found = self.value.describe(self.source);
+        let text = format!("this is {found}");
+        Problem::new(format!("`{}` is {expected}", self.name), self.value.span.clone(), text)
+    }
+
+    /// The same field, looking at a part of its value.
+    pub fn part(&self, value: &'a Value) -> Place<'a> {
+        Place { value, ..*self }
+    }
+
+    /// A list's elements.
+    pub fn list(&self, expected: &str, example: &str) -> Result<&'a [Value], Vec<Problem>> {
+        match &self.value.shape {
+            Shape::List(items) => Ok(items),
+            _ => Err(vec![self.wrong(expected).help(format!("write `{}: {example}`", self.name))]),
+        }
+    }
+}
+
+/// Reads every part, and reports every problem of every part.
+pub(super) fn each<'a, T>(
+    parts: impl IntoIterator<Item = Place<'a>>,
+    read: impl Fn(&Place<'_>) -> Result<T, Vec<Problem>>,
+) -> Result<Vec<T>, Vec<Problem>> {
+    let (mut values, mut problems) = (Vec::new(), Vec::new());
+    for part in parts {
+        match read(&part) {
+            Ok(value) => values.push(value),
+            Err(more) => problems.extend(more),
+        }
+    }
+    if problems.is_empty() { Ok(values) } else { Err(problems) }
+}
+
+pub(super) fn text(place: &Place<'_>) -> Result<Spanned<String>, Vec<Problem>> {
+    match &place.value.shape {
+        Shape::Text(text) => Ok(Spanned::new(text.clone(), place.value.span.clone())),
+        Shape::Word | Shape::Number => {
+            let help = format!("write \"{}\"", place.raw());
+            Err(vec![place.wrong("a text between double quotes").help(help)])
+        }
+        _ => Err(vec![place.wrong("a text between double quotes")]),
+    }
+}
+
+/// A name that may be part of a path in `--set`, of a file's name and of a table.
+pub(super) fn name(place: &Place<'_>) -> Result<Spanned<String>, Vec<Problem>> {
+    let text = text(place)?;
+    let mut chars = text.value.chars();
+    let simple = chars.next().is_some_and(|c| c.is_ascii_alphabetic())
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if simple {
+        return Ok(text);
+    }
+    let message = format!("{:?} can't be a name", text.value);
+    let help = "a name begins with a letter and goes on with letters, digits, `-` and `_`";
+    Err(vec![Problem::new(message, text.span, format!("this `{}`", place.name)).help(help)])
+}
+
+/// A list of texts.
+pub(super) fn texts(place: &Place<'_>) -> Result<Vec<Spanned<String>>, Vec<Problem>> {
+    let items = place.list("a list of nodes", "[\"a\", \"b\"]")?;
+    each(items.iter().map(|item| place.part(item)), text)
+}
+
+/// A number that `ron` reads, of which `ok` holds; `expected` says what that is.
+pub(super) fn number<T: serde::de::DeserializeOwned + 'static>(
+    expected: &'static str,
+    ok: fn(&T) -> bool,
+) -> impl Fn(&Place<'_>) -> Result<T, Vec<Problem>> {
+    move |place| {
+        let scalar = matches!(place.value.shape, Shape::Number | Shape::Word);
+        let value = super::ron_options().from_str::<T>(place.raw()).ok().filter(|_| scalar);
+        value.filter(ok).ok_or_else(|| vec![place.wrong(expected)])
+    }
+}
+
+/// `None`, `Some(value)` or `value`.
+pub(super) fn option<T>(
+    read: impl Fn(&Place<'_>) -> Result<T, Vec<Problem>>,
+) -> impl Fn(&Place<'_>) -> Result<Option<T>, Vec<Problem>> {
+    move |place| match &place.value.shape {
+        Shape::Word if place.raw() == "None" => Ok(None),
+        Shape::Group { name: Some(name), items } if name.value == "Some" => match &items[..] {
+            [Item { name: None, value }] => read(&place.part(value)).map(Some),
+            _ => Err(vec![place.wrong("`None` or one value")]),
+        },
+        _ => read(place).map(Some),
+    }
+}
+
+/// One of some words.
+pub(super) fn choice<T: Copy + 'static>(
+    choices: &'static [(&'static str, T)],
+) -> impl Fn(&Place<'_>) -> Result<T, Vec<Problem>> {
+    move |place| {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let found = match &place.value.shape {
+            Shape::Text(text) => text.as_str(),
+            _ => place.raw(),
+        };
+        let chosen = choices.iter().find(|(name, _)| *name == found);
+        match (chosen, &place.value.shape) {
+            (Some((_, value)), Shape::Word) => Ok(*value),
+            (Some((name, _)), Shape::Text(_)) => {
+                let problem = place.wrong(&format!("one of {}, without quotes", listed(&names)));
+                Err(vec![problem.help(format!("write `{}: {name}`", place.name))])
+            }
+            (_, Shape::Word | Shape::Text(_)) => {
+                let problem = place.wrong(&format!("one of {}", listed(&names)));
+                Err(vec![problem.help(did_you_mean(found, "choices", &names))])
+            }
+            _ => Err(vec![place.wrong(&format!("one of {}", listed(&names)))]),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! A stage of training: what is trained, on what, and how.
+
+use super::form::{Form, Known, Place, choice, each, name, number, option, text, texts};
+use super::problem::did_you_mean;
+use super::syntax::{Item, Shape, Value};
+use super::{PluginSpec, Problem, Span, Spanned};
+use crate::text::Template;
+pub use crate::text::TooLong;
+
+/// How the learning rate goes down after the warm-up.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
+pub enum Schedule {
+    /// Half a cosine to zero.
+    #[default]
+    Cosine,
+    /// A line to zero.
+    Linear,
+    /// Not at all.
+    Constant,
+}
+
+/// A stage as it was typed.
+#[derive(Debug, Clone)]
+pub struct StageSpec {
+    /// Its name in results.
+    pub name: Spanned<String>,
+    /// The nodes that get updates.
+    pub train: Vec<Spanned<String>>,
+    /// What it trains on.
+    pub data: PluginSpec,
+    /// Passes over the data, above 0 (default 1).
+    pub epochs: f64,
+    /// Samples per micro-batch, at least 1.
+    pub batch: usize,
+    /// Micro-batches per update, at least 1 (default 1).
+    pub accumulate: usize,
+    /// The highest learning rate, above 0.
+    pub lr: f64,
+    /// Another one for some nodes.
+    pub lr_of: Vec<(Spanned<String>, f64)>,
+    /// The share of the steps in which the rate goes up from 0, in 0..=1 (default 0).
+    pub warmup: f64,
+    /// How the rate goes down after it.
+    pub schedule: Schedule,
+    /// AdamW's decoupled weight decay, at least 0 (default 0).
+    pub weight_decay: f64,
+    /// AdamW's moments, each in 0..1 (default 0.9 and 0.999).
+    pub betas: (f64, f64),
+    /// AdamW's epsilon, above 0 (default 1e-8).
+    pub eps: f64,
+    /// The gradient's highest norm (default 1); `None` for no limit.
+    pub clip: Option<f64>,
+    /// The conversation template (default `vicuna_v1`).
+    pub template: Spanned<String>,
+    /// The longest sequence in tokens, visual ones included; the LLM's context if absent.
+    pub max_length: Option<usize>,
+    /// What becomes of longer samples.
+    pub too_long: TooLong,
+    /// Steps between checkpoints, at least 1 (default 100). Not part of the stage's identity.
+    pub checkpoint_every: usize,
+    /// The whole stage.
+    pub span: Span,
+    /// The place of each field's value that was typed.
+    pub places: Vec<(&'static str, Span)>,
+    /// Fields whose error `read` has reported; empty in what `parse` returns.
+    pub broken: Vec<&'static str>,
+}
+
+impl StageSpec {
+    /// The place of a field's value, if it was typed; else the stage's name.
+    pub fn place(&self, field: &str) -> Span {
+        let typed = self.places.iter().find(|(name, _)| *name == field);
+        typed.map_or(&self.name.span, |(_, span)| span).clone()
+    }
+}
+
+const fn known(name: &'static str, example: &'static str, means: &'static str) -> Known {
+    Known { name, example, means }
+}
+
+const STAGE: &[Known] = &[
+    known("name", "name: \"pre-training\"", "its name in results"),
+    known("train", "train: [\"project\"]", "the nodes that get updates"),
+    known("data", "data: Name(…)", "the data set"),
+    known("epochs", "epochs: 1", "passes over the data"),
+    known("batch", "batch: 32", "samples per micro-batch"),
+    known("accumulate", "accumulate: 1", "micro-batches per update"),
+    known("lr", "lr: 1e-3", "the highest learning rate"),
+    known("lr_of", "lr_of: [(\"clip\", 1e-4)]", "another rate for some nodes"),
+    known("warmup", "warmup: 0.03", "the share of the steps"),
+    known("schedule", "schedule: Cosine", "how the rate goes down"),
+    known("weight_decay", "weight_decay: 0", "AdamW's"),
+    known("betas", "betas: (0.9, 0.999)", "AdamW's"),
+    known("eps", "eps: 1e-8", "AdamW's"),
+    known("clip", "clip: 1", "the gradient's highest norm"),
+    known("template", "template: \"vicuna_v1\"", "the conversation template"),
+    known("max_length", "max_length: 2048", "tokens"),
+    known("too_long", "too_long: Error", "what becomes of longer samples"),
+    known("checkpoint_every", "checkpoint_every: 100", "steps"),
+];
+
+const COUNT: &str = "a whole number, 1 or more";
+
+fn positive(x: &f64) -> bool {
+    *x > 0.0 && x.is_finite()
+}
+
+fn rate(place: &Place<'_>) -> Result<f64, Vec<Problem>> {
+    number("a number above 0, such as 1e-3", positive)(place)
+}
+
+/// Reads a stage.
+pub(super) fn read(value: &Value, source: &str, problems: &mut Vec<Problem>) -> StageSpec {
+    let mut form = Form::open(value, source, "the stage", "name", STAGE);
+    let form_ = &mut form;
+    let head = Spanned::new(String::new(), form_.head());
+    let count = |form: &mut Form<'_>, field, default| {
+        form.optional(field, number(COUNT, |n: &usize| *n >= 1)).unwrap_or(default)
+    };
+    let schedules = &[
+        ("Cosine", Schedule::Cosine),
+        ("Linear", Schedule::Linear),
+        ("Constant", Schedule::Constant),
+    ];
+    let too_long =
+        &[("Error", TooLong::Error), ("Truncate", TooLong::Truncate), ("Skip", TooLong::Skip)];
+    let mut more = Vec::new();
+    let stage = StageSpec {
+        name: form_.required("name", name).unwrap_or(head),
+        train: form_.required("train", texts).unwrap_or_default(),
+        data: form_
+            .required("data", |place: &Place<'_>| {
+                Ok(super::plugin::read(place.value, source, "data set", &mut more))
+            })
+            .unwrap_or_else(|| PluginSpec::missing(value.span.start..value.span.start)),
+        epochs: form_.optional("epochs", number("a number above 0", positive)).unwrap_or(1.0),
+        batch: form_.required("batch", number(COUNT, |n: &usize| *n >= 1)).unwrap_or(1),
+        accumulate: count(form_, "accumulate", 1),
+        lr: form_.required("lr", rate).unwrap_or(1e-3),
+        lr_of: form_.optional("lr_of", rates).unwrap_or_default(),
+        warmup: form_
+            .optional("warmup", number("a share of the steps, 0 to 1", |x| (0.0..=1.0).contains(x)))
+            .unwrap_or(0.0),
+        schedule: form_.optional("schedule", choice(schedules)).unwrap_or_default(),
+        weight_decay: form_
+            .optional(
+                "weight_decay",
+                number("a number, 0 or more", |x: &f64| *x >= 0.0 && x.is_finite()),
+            )
+            .unwrap_or(0.0),
+        betas: form_.optional("betas", betas).unwrap_or((0.9, 0.999)),
+        eps: form_
+            .optional("eps", number("a number above 0, such as 1e-8", positive))
+            .unwrap_or(1e-8),
+        clip: form_
+            .optional("clip", option(number("a number above 0, or `None` for no limit", positive)))
+            .unwrap_or(Some(1.0)),
+        template: form_
+            .optional("template", template)
+            .unwrap_or_else(|| Spanned::new("vicuna_v1".to_owned(), 0..0)),
+        max_length: form_
+            .optional("max_length", option(number(COUNT, |n: &usize| *n >= 1)))
+            .flatten(),
+        too_long: form_.optional("too_long", choice(too_long)).unwrap_or_default(),
+        checkpoint_every: count(form_, "checkpoint_every", 100),
+        span: value.span.clone(),
+        places: form_.places(),
+        broken: Vec::new(),
+    };
+    let (broken, mut rest) = form.close();
+    problems.append(&mut more);
+    problems.append(&mut rest);
+    StageSpec { broken, ..stage }
+}
+
+/// `[("clip", 1e-4), …]`
+fn rates(place: &Place<'_>) -> Result<Vec<(Spanned<String>, f64)>, Vec<Problem>> {
+    let items = place.list("a list of nodes with their rates", "[(\"clip\", 1e-4)]")?;
+    each(items.iter().map(|item| place.part(item)), |pair| match &pair.value.shape {
+        Shape::Group { name: None, items } => match &items[..] {
+            [Item { name: None, value: node }, Item { name: None, value: lr }] => {
+                let (node, lr) = (text(&pair.part(node)), rate(&pair.part(lr)));
+                match (node, lr) {
+                    (Ok(node), Ok(lr)) => Ok((node, lr)),
+                    (node, lr) => {
+                        let problems = [node.err(), lr.err()];
+                        Err(problems.into_iter().flatten().flatten().collect())
+                    }
+                }
+            }
+            _ => Err(vec![pair.wrong("a list of pairs such as `(\"clip\", 1e-4)`")]),
+        },
+        _ => Err(vec![pair.wrong("a list of pairs such as `(\"clip\", 1e-4)`")]),
+    })
+}
+
+fn betas(place: &Place<'_>) -> Result<(f64, f64), Vec<Problem>> {
+    let expected = "two numbers from 0 up to, but not, 1, such as (0.9, 0.999)";
+    let Shape::Group { name: None, items } = &place.value.shape else {
+        return Err(vec![place.wrong(expected)]);
+    };
+    let [Item { name: None, value: first }, Item { name: None, value: second }] = &items[..] else {
+        return Err(vec![place.wrong(expected)]);
+    };
+    let beta = |place: &Place<'_>| number(expected, |x: &f64| (0.0..1.0).contains(x))(place);
+    let values = each([place.part(first), place.part(second)], beta)?;
+    Ok((values[0], values[1]))
+}
+
+fn template(place: &Place<'_>) -> Result<Spanned<String>, Vec<Problem>> {
+    let template = text(place)?;
+    if Template::named(&template.value).is_some() {
+        return Ok(template);
+    }
+    let known = Template::ALL.map(Template::name);
+    let message = format!("there is no conversation template {:?}", template.value);
+    let help = did_you_mean(&template.value, "templates", &known);
+    Err(vec![Problem::new(message, template.span, "unknown template").help(help)])
+}
+
+/// The names of a stage's fields.
+pub(super) fn fields() -> Vec<&'static str> {
+    STAGE.iter().map(|known| known.name).collect()
+}

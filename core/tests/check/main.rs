@@ -1,0 +1,140 @@
+//! What `check` says about files: every file of `tests/fixtures/bad` against its snapshot.
+
+mod plugins;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use eagle_core::graph::{self, Context, Graph};
+use eagle_core::registry::Registry;
+use eagle_core::spec::{self, File, Problem};
+
+fn fixtures(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(folder)
+}
+
+/// The `.ron` files of a folder, by name.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(fixtures(folder)).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "ron"));
+    files.sort();
+    files
+}
+
+fn registry() -> Registry {
+    Registry::collect().unwrap()
+}
+
+fn check(path: &Path) -> (String, Result<Graph, Vec<Problem>>) {
+    let source = fs::read_to_string(path).unwrap();
+    let context = Context { base: path.parent().unwrap(), file: Some(path) };
+    let graph = graph::check(&source, &registry(), &context);
+    (source, graph)
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap().to_string_lossy().into_owned()
+}
+
+fn snapshot(folder: &str, name: &str, description: &str, text: &str) {
+    let path = format!("snapshots/{folder}");
+    insta::with_settings!({
+        snapshot_path => path,
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+        description => description,
+    }, { insta::assert_snapshot!(name, text) });
+}
+
+#[test]
+fn every_bad_file_is_refused_as_its_snapshot_says() {
+    let files = files("bad");
+    assert!(files.len() >= 40, "only {} bad files", files.len());
+    for path in files {
+        let name = stem(&path);
+        let (source, graph) = check(&path);
+        // A study is checked by its trials.
+        let problems = match (spec::parse(&source), graph) {
+            (Ok(File::Study(study)), _) => {
+                let base = fs::read_to_string(path.parent().unwrap().join(&study.base.value));
+                study.trials(&base.unwrap()).expect_err(&name)
+            }
+            (_, graph) => graph.err().unwrap_or_default(),
+        };
+        assert!(!problems.is_empty(), "{name} passes");
+        let first = source.lines().next().unwrap_or_default();
+        let text = spec::render(&problems, &source, &format!("{name}.ron"), false);
+        snapshot("bad", &name, first.trim_start_matches("// "), &text);
+    }
+}
+
+#[test]
+fn every_good_file_links() {
+    for path in files("good") {
+        let name = stem(&path);
+        let (source, graph) = check(&path);
+        match spec::parse(&source) {
+            Ok(File::Study(study)) => {
+                let base = path.parent().unwrap().join(&study.base.value);
+                let base = fs::read_to_string(base).unwrap();
+                let trials = study.trials(&base).unwrap();
+                let context = Context { base: path.parent().unwrap(), file: None };
+                let mut text = String::new();
+                for trial in &trials {
+                    if let Err(problems) = graph::check(&trial.source, &registry(), &context) {
+                        panic!("{}", spec::render(&problems, &trial.source, &trial.name, false));
+                    }
+                    text.push_str(&format!(
+                        "{} {:?} seed {}\n",
+                        trial.name, trial.values, trial.seed
+                    ));
+                }
+                snapshot("good", &name, "its trials", &text);
+            }
+            _ => match graph {
+                Ok(graph) => snapshot("good", &name, "its graph", &graph.to_string()),
+                Err(problems) => panic!("{}", spec::render(&problems, &source, &name, false)),
+            },
+        }
+    }
+}
+
+#[test]
+fn any_beginning_of_a_good_file_has_a_problem() {
+    for path in files("good") {
+        let source = fs::read_to_string(&path).unwrap();
+        let end = source.trim_end().len();
+        for cut in (0..end).filter(|&cut| source.is_char_boundary(cut)) {
+            let start = &source[..cut];
+            let problems = spec::parse(start).expect_err("a beginning passes");
+            assert!(!problems.is_empty());
+            for problem in &problems {
+                assert!(problem.primary.span.end <= start.len(), "{problem:?} at {cut}");
+            }
+            assert!(!spec::render(&problems, start, "cut.ron", false).is_empty());
+        }
+    }
+}
+
+#[test]
+fn leaving_out_any_line_never_panics() {
+    for path in files("good") {
+        let source = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = source.lines().collect();
+        for out in 0..lines.len() {
+            let kept: Vec<&str> = lines
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| *at != out)
+                .map(|(_, line)| *line)
+                .collect();
+            let text = kept.join("\n");
+            let context = Context { base: path.parent().unwrap(), file: None };
+            if let Err(problems) = graph::check(&text, &registry(), &context) {
+                assert!(!problems.is_empty());
+                spec::render(&problems, &text, "cut.ron", true);
+            }
+        }
+    }
+}
