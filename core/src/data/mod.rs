@@ -1,6 +1,7 @@
 //! Samples, pictures and data sets: what a model learns from and is judged by.
 
 pub mod preprocess;
+pub mod resample;
 pub mod sheet;
 
 use std::fmt::Debug;
@@ -69,14 +70,6 @@ pub enum DataError {
     #[error("broken picture: {detail}")]
     Picture {
         /// What the decoder says.
-        detail: String,
-    },
-    /// A field of a data set's configuration out of its range.
-    #[error("{dataset}: {detail}")]
-    Config {
-        /// The data set's name in an experiment file.
-        dataset: &'static str,
-        /// The field, and what it can be.
         detail: String,
     },
     /// A sample that can't be used.

@@ -1,19 +1,19 @@
 //! From a picture to the numbers that a vision encoder reads.
 //!
-//! Resizing is Pillow's: the filter's support grows with the reduction (so nothing aliases), the
-//! horizontal pass comes first, and the middle is rounded to 8 bits. `Pad` is LLaVA's
-//! `expand2square`, `Crop` is Hugging Face's `CLIPImageProcessor`. Alpha is dropped, as Pillow's
+//! Resizing is Pillow's, `Pad` is LLaVA's `expand2square`, `Crop` is Hugging Face's
+//! `CLIPImageProcessor`: pixels are theirs, bit for bit. Alpha is dropped, as Pillow's
 //! `convert("RGB")` does; 16 bits are scaled to 8 (Pillow clips them).
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Seek};
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::{ImageReader, RgbImage, imageops};
 use serde::{Deserialize, Serialize};
 
+use super::resample::resize;
 use super::{DataError, Picture};
+
+pub use super::resample::Filter;
 
 /// Mean of CLIP's training pictures, per channel, in 0..1.
 pub const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
@@ -63,15 +63,6 @@ pub enum Fit {
     Crop,
 }
 
-/// How pixels are interpolated, with Pillow's kernels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Filter {
-    /// A triangle.
-    Bilinear,
-    /// Catmull and Rom's cubic (a = -0.5).
-    Bicubic,
-}
-
 /// The picture as `[3, S, S]`, channel by channel, normalised. A drawn picture is drawn at
 /// `S x S`, so that it is as sharp as the size allows.
 ///
@@ -89,10 +80,7 @@ pub fn square(picture: &Picture, spec: &ImageSpec) -> Result<RgbImage, DataError
     let size = spec.size as u32;
     match picture {
         Picture::Drawn(scene) => Ok(scene.draw(size, size)),
-        Picture::File(_) | Picture::Bytes(_) => {
-            let image = decode(picture)?;
-            fit(image, spec).map_err(|detail| broken(picture, detail))
-        }
+        Picture::File(_) | Picture::Bytes(_) => Ok(fit(decode(picture)?, spec)),
     }
 }
 
@@ -123,7 +111,7 @@ fn read(picture: &Picture, from: impl BufRead + Seek) -> Result<RgbImage, DataEr
         .with_guessed_format()
         .map_err(|error| broken(picture, error.to_string()))?;
     let image = reader.decode().map_err(|error| broken(picture, error.to_string()))?;
-    Ok(image.to_rgb8())
+    Ok(image.into_rgb8())
 }
 
 fn broken(picture: &Picture, detail: String) -> DataError {
@@ -133,18 +121,18 @@ fn broken(picture: &Picture, detail: String) -> DataError {
     }
 }
 
-fn fit(image: RgbImage, spec: &ImageSpec) -> Result<RgbImage, String> {
+fn fit(image: RgbImage, spec: &ImageSpec) -> RgbImage {
     let size = spec.size as u32;
     match spec.fit {
         Fit::Stretch => resize(image, size, size, spec.filter),
         Fit::Pad => resize(pad(image, spec.mean), size, size, spec.filter),
         Fit::Crop => {
             let (width, height) = image.dimensions();
-            let short = width.min(height).max(1);
-            let long = |side: u32| (u64::from(size) * u64::from(side) / u64::from(short)) as u32;
-            let image = resize(image, long(width), long(height), spec.filter)?;
+            let short = u64::from(width.min(height).max(1));
+            let side = |side: u32| (u64::from(size) * u64::from(side) / short) as u32;
+            let image = resize(image, side(width), side(height), spec.filter);
             let (left, top) = ((image.width() - size) / 2, (image.height() - size) / 2);
-            Ok(imageops::crop_imm(&image, left, top, size, size).to_image())
+            imageops::crop_imm(&image, left, top, size, size).to_image()
         }
     }
 }
@@ -160,22 +148,6 @@ fn pad(image: RgbImage, mean: [f32; 3]) -> RgbImage {
     let (left, top) = ((side - width) / 2, (side - height) / 2);
     imageops::replace(&mut square, &image, i64::from(left), i64::from(top));
     square
-}
-
-fn resize(image: RgbImage, width: u32, height: u32, filter: Filter) -> Result<RgbImage, String> {
-    if image.dimensions() == (width, height) {
-        return Ok(image);
-    }
-    let filter = match filter {
-        Filter::Bilinear => FilterType::Bilinear,
-        Filter::Bicubic => FilterType::CatmullRom,
-    };
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false);
-    let from = ImageRef::new(image.width(), image.height(), image.as_raw(), PixelType::U8x3)
-        .map_err(|error| error.to_string())?;
-    let mut to = Image::new(width, height, PixelType::U8x3);
-    Resizer::new().resize(&from, &mut to, Some(&options)).map_err(|error| error.to_string())?;
-    RgbImage::from_raw(width, height, to.into_vec()).ok_or_else(|| "too large".to_string())
 }
 
 fn normalise(image: &RgbImage, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {

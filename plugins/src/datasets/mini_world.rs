@@ -7,8 +7,9 @@ use eagle_core::data::{DataError, Dataset, Picture, Sample};
 use eagle_core::registry::{DatasetConfig, Misfit};
 use serde::{Deserialize, Serialize};
 
+use crate::world::conversation::{Look, conversation};
 use crate::world::dice::{Dice, key};
-use crate::world::questions::{Family, Look, conversation};
+use crate::world::questions::Family;
 
 /// Part of the fingerprint: raised with every change of what a seed draws or asks.
 const GENERATOR: u32 = 1;
