@@ -1,0 +1,372 @@
+//! Every registered plugin is held to its promise, without a line of test in the plugin.
+//!
+//! Defaults are the real, large models; `SMALL` says how each is made small. A plugin that isn't
+//! there fails the test that looks for it.
+
+use std::path::Path;
+
+use eagle_core::nn::Store;
+use eagle_core::registry::{
+    Configured, Features, Kind, MapShape, NoTap, Plugin, Registry, TokensShape,
+};
+use eagle_core::seed::Rng;
+use eagle_core::tensor::{Dev, Param, Result, Tape, Tensor};
+use eagle_core::weights::{self, Bundle};
+
+/// A small configuration of every node plugin, and others that take another path through its code.
+const SMALL: &[&str] = &[
+    "ClipVit(image_size: 16, patch_size: 4, width: 8, layers: 2, heads: 2)",
+    "ClipVit(image_size: 20, pretrained_size: 12, patch_size: 4, width: 8, layers: 2, heads: 4, class_token: Inside, skip_last: 1)",
+    "ClipVit(image_size: 12, patch_size: 4, width: 12, layers: 1, heads: 3, hidden: 20, class_token: Kept, post_norm: true, activation: Gelu)",
+    "ConvNext(image_size: 32, depths: [1, 2], widths: [4, 8], layer_scale: 0.5)",
+    "ConvNext(image_size: 24, patch_size: 2, depths: [1, 1, 1], widths: [4, 6, 8], kernel: 3, layer_scale: 1.0)",
+    "ChannelConcat(grid: 3)",
+    "ChannelConcat(grid: 5)",
+    "SequenceAppend()",
+    "SequenceAppend(width: 10)",
+    "Linear()",
+    "Mlp()",
+    "Mlp(depth: 3)",
+    "Identity()",
+    "Llama(width: 16, layers: 2, heads: 4, hidden: 24, vocabulary: 20, context: 16)",
+    "Llama(width: 16, layers: 1, heads: 4, kv_heads: 2, hidden: 24, vocabulary: 20, context: 16, tied: true)",
+];
+
+const BATCH: usize = 2;
+const LLM_WIDTH: usize = 12;
+
+fn registry() -> Registry {
+    eagle_plugins::registry().expect("no duplicates")
+}
+
+fn configured(text: &str) -> (&'static str, Configured) {
+    let name = text.split('(').next().unwrap_or_default();
+    let entry = registry().get(name).unwrap_or_else(|| panic!("no plugin {name}"));
+    (entry.name, (entry.parse)(text).unwrap_or_else(|error| panic!("{text}: {error}")))
+}
+
+fn random(shape: &[usize], seed: u64) -> Tensor {
+    let mut rng = Rng::new(seed);
+    let values = (0..shape.iter().product()).map(|_| rng.normal()).collect();
+    Tensor::new(&Dev::default(), values, shape).expect("a tensor")
+}
+
+/// The two experts' maps that fusions join.
+fn experts() -> Vec<MapShape> {
+    let pyramid = MapShape { pyramid: vec![(8, 8, 4)], ..MapShape::on_grid((4, 4), 6) };
+    vec![MapShape::on_grid((3, 3), 8), pyramid]
+}
+
+fn features(shape: &MapShape, seed: u64) -> Features {
+    let level = |&(h, w, c): &(usize, usize, usize)| random(&[BATCH, h, w, c], seed + 1);
+    Features {
+        map: random(&[BATCH, shape.tokens, shape.width], seed),
+        grid: shape.grid,
+        pyramid: shape.pyramid.iter().map(level).collect(),
+    }
+}
+
+/// A built node: its parameters, and its forward pass on fixed random inputs.
+struct Built {
+    params: Vec<Param>,
+    /// `[B, N, C]` that it promises.
+    promise: [usize; 3],
+    forward: Box<dyn Fn() -> Result<Tensor>>,
+}
+
+/// The input of projectors: `Identity` takes the LLM's width only.
+fn tokens(text: &str) -> TokensShape {
+    TokensShape { tokens: 9, width: if text.starts_with("Identity") { LLM_WIDTH } else { 8 } }
+}
+
+fn build(text: &str) -> Built {
+    let (_, configured) = configured(text);
+    let mut store = Store::new(&Dev::default(), 7);
+    match configured.plugin {
+        Plugin::Encoder(config) => {
+            let shape = config.output().expect("a promise");
+            let module = config.build(&mut store.root()).expect("a module");
+            let side = config.image().size;
+            let image = random(&[BATCH, 3, side, side], 1);
+            Built {
+                params: store.into_params(),
+                promise: [BATCH, shape.tokens, shape.width],
+                forward: Box::new(move || {
+                    let seen = module.forward(&image, &mut NoTap)?;
+                    assert_eq!(seen.grid, shape.grid, "the grid");
+                    let levels: Vec<_> = seen.pyramid.iter().map(|l| l.shape().to_vec()).collect();
+                    let want: Vec<_> =
+                        shape.pyramid.iter().map(|&(h, w, c)| vec![BATCH, h, w, c]).collect();
+                    assert_eq!(levels, want, "the pyramid");
+                    Ok(seen.map)
+                }),
+            }
+        }
+        Plugin::Fusion(config) => {
+            let inputs = experts();
+            let shape = config.output(&inputs).expect("a promise");
+            let module = config.build(&inputs, &mut store.root()).expect("a module");
+            Built {
+                params: store.into_params(),
+                promise: [BATCH, shape.tokens, shape.width],
+                forward: Box::new(move || {
+                    let maps: Vec<Features> =
+                        inputs.iter().zip(1..).map(|(shape, i)| features(shape, i)).collect();
+                    module.forward(&maps)
+                }),
+            }
+        }
+        Plugin::Projector(config) => {
+            let input = tokens(text);
+            let shape = config.output(input, LLM_WIDTH).expect("a promise");
+            let module = config.build(input, LLM_WIDTH, &mut store.root()).expect("a module");
+            assert_eq!(shape.width, LLM_WIDTH, "{text}: the LLM can't read it");
+            Built {
+                params: store.into_params(),
+                promise: [BATCH, shape.tokens, shape.width],
+                forward: Box::new(move || {
+                    module.forward(&random(&[BATCH, input.tokens, input.width], 1))
+                }),
+            }
+        }
+        Plugin::Llm(config) => {
+            config.validate().expect("a good configuration");
+            let module = config.build(&mut store.root()).expect("a module");
+            let width = config.width();
+            let table = [config.vocabulary(), width];
+            assert_eq!(module.embeddings().shape(), table);
+            assert_eq!(module.head().shape(), table);
+            Built {
+                params: store.into_params(),
+                promise: [BATCH, 5, width],
+                forward: Box::new(move || {
+                    // Through embeddings and head, so that every parameter is used.
+                    let ids: Vec<u32> = (0..10).map(|i| i * 7 % 20).collect();
+                    let table = module.embeddings().tensor();
+                    let x = eagle_core::nn::ops::embedding(&table, &ids)?;
+                    let x = x.reshape(&[BATCH, 5, width])?;
+                    let hidden = module.forward(&x, None, &mut NoTap)?;
+                    let head = module.head().tensor();
+                    // A small share of the head's gradient joins the output's.
+                    let logits = eagle_core::nn::ops::matmul(
+                        &hidden.reshape(&[BATCH * 5, width])?,
+                        &transposed(&head)?,
+                    )?;
+                    let mixed = eagle_core::nn::ops::matmul(&logits, &head)?;
+                    eagle_core::nn::ops::add(&hidden, &mixed.reshape(&[BATCH, 5, width])?)
+                }),
+            }
+        }
+        Plugin::Dataset(_) | Plugin::Benchmark(_) => panic!("{text} is not a node"),
+    }
+}
+
+/// `[V, C]` to `[C, V]`, by a product with the identity, which passes gradients.
+fn transposed(x: &Tensor) -> Result<Tensor> {
+    let [v, c] = x.dims("transposed")?;
+    let eye = |n: usize| {
+        let values = (0..n * n).map(|i| f32::from(u8::from(i % (n + 1) == 0))).collect();
+        Tensor::new(&Dev::default(), values, &[n, n])
+    };
+    // linear(I, x) = I x^T.
+    let flipped = eagle_core::nn::ops::linear(
+        &eye(c)?,
+        x,
+        None,
+        eagle_core::nn::ops::Activation::None,
+    )?;
+    assert_eq!(flipped.shape(), [c, v]);
+    Ok(flipped)
+}
+
+fn is_node(kind: Kind) -> bool {
+    matches!(kind, Kind::Encoder | Kind::Fusion | Kind::Projector | Kind::Llm)
+}
+
+#[test]
+fn every_node_plugin_has_a_small_configuration_here() {
+    for entry in registry().iter().filter(|entry| is_node(entry.kind)) {
+        let known = SMALL.iter().any(|text| text.split('(').next() == Some(entry.name));
+        assert!(known, "add a small {} to SMALL", entry.name);
+    }
+}
+
+#[test]
+fn every_plugin_is_described() {
+    for entry in registry().iter() {
+        let name = entry.name;
+        assert!(entry.docs.iter().any(|line| !line.trim().is_empty()), "{name} says nothing");
+        for field in entry.fields {
+            assert!(!field.docs.is_empty(), "{name}.{} says nothing", field.name);
+        }
+    }
+}
+
+#[test]
+fn default_configurations_parse_and_are_their_own_identity() {
+    for entry in registry().iter() {
+        let parsed = (entry.parse)(&format!("{}()", entry.name)).expect(entry.name);
+        let fields = parsed.identity.get("fields").and_then(|fields| fields.as_object());
+        assert!(fields.is_some_and(serde_json::Map::is_empty), "{}: {parsed:?}", entry.name);
+    }
+}
+
+#[test]
+fn unknown_fields_are_refused() {
+    for entry in registry().iter() {
+        let text = format!("{}(no_such_field: 1)", entry.name);
+        assert!((entry.parse)(&text).is_err(), "{text} is taken");
+    }
+}
+
+#[test]
+fn a_field_away_from_its_default_changes_the_identity() {
+    for text in SMALL.iter().filter(|text| !text.contains("()")) {
+        let (name, configured) = configured(text);
+        let plain = (registry().get(name).expect(name).parse)(&format!("{name}()"));
+        assert_ne!(configured.identity, plain.expect(name).identity, "{text}");
+    }
+}
+
+#[test]
+fn the_real_shape_is_the_promised_one() {
+    for text in SMALL {
+        let built = build(text);
+        let out = (built.forward)().unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(out.shape(), built.promise, "{text}");
+        assert!(out.host().iter().all(|value| value.is_finite()), "{text}: not finite");
+    }
+}
+
+#[test]
+fn counting_parameters_allocates_none_and_names_the_same() {
+    for text in SMALL {
+        let built = build(text);
+        let mut counting = Store::counting();
+        let root = &mut counting.root();
+        match configured(text).1.plugin {
+            Plugin::Encoder(config) => drop(config.build(root).expect(text)),
+            Plugin::Fusion(config) => drop(config.build(&experts(), root).expect(text)),
+            Plugin::Projector(config) => {
+                drop(config.build(tokens(text), LLM_WIDTH, root).expect(text));
+            }
+            Plugin::Llm(config) => drop(config.build(root).expect(text)),
+            Plugin::Dataset(_) | Plugin::Benchmark(_) => {}
+        }
+        let counted: Vec<_> =
+            counting.shapes().iter().map(|p| (p.name.clone(), p.shape.clone())).collect();
+        let real: Vec<_> =
+            built.params.iter().map(|p| (p.name().to_owned(), p.shape().to_vec())).collect();
+        assert_eq!(counted, real, "{text}");
+        assert!(counting.into_params().is_empty());
+    }
+}
+
+#[test]
+fn every_trained_parameter_gets_a_gradient_and_a_frozen_one_none() {
+    for text in SMALL {
+        let built = build(text);
+        assert!(!(built.forward)().expect(text).records(), "{text}: frozen, yet it records");
+        let tape = Tape::recording();
+        built.params.iter().for_each(|param| param.set_tape(&tape));
+        let out = (built.forward)().expect(text);
+        let Some(first) = built.params.first() else { continue };
+        let ones = random(out.shape(), 9).host().into_owned();
+        let mut grads = out.backward_from(ones).expect(text);
+        for param in &built.params {
+            let gradient = grads.take(param.slot());
+            let moves = gradient.is_some_and(|g| g.iter().any(|v| *v != 0.0));
+            assert!(moves, "{text}: {} gets no gradient", param.name());
+        }
+        // One parameter frozen, the others trained.
+        first.set_tape(&Tape::default());
+        let out = (built.forward)().expect(text);
+        if out.records() {
+            let ones = vec![1.0; out.len()];
+            let mut grads = out.backward_from(ones).expect(text);
+            assert!(grads.take(first.slot()).is_none(), "{text}: a frozen gradient");
+        }
+    }
+}
+
+/// The derivative of `sum(out * r)` along a random direction of all parameters, by central
+/// differences in f32 and by the tape.
+#[test]
+fn gradients_agree_with_finite_differences() {
+    for text in SMALL {
+        let built = build(text);
+        if built.params.is_empty() {
+            continue;
+        }
+        let r = random(&built.promise, 11).host().into_owned();
+        let value = || -> f64 {
+            let out = (built.forward)().expect(text);
+            out.host().iter().zip(&r).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+        };
+        let directions: Vec<Vec<f32>> = built
+            .params
+            .iter()
+            .zip(0..)
+            .map(|(param, i)| random(param.shape(), 100 + i).host().into_owned())
+            .collect();
+        let shift = |by: f32| {
+            for (param, direction) in built.params.iter().zip(&directions) {
+                param.update(|values| values.iter_mut().zip(direction).for_each(|(v, d)| *v += by * d));
+            }
+        };
+        let step = 1e-3;
+        shift(step);
+        let above = value();
+        shift(-2.0 * step);
+        let below = value();
+        shift(step);
+        let numeric = (above - below) / (2.0 * f64::from(step));
+        let tape = Tape::recording();
+        built.params.iter().for_each(|param| param.set_tape(&tape));
+        let mut grads = (built.forward)().expect(text).backward_from(r.clone()).expect(text);
+        let mut exact = 0.0;
+        for (param, direction) in built.params.iter().zip(&directions) {
+            let gradient = grads.take(param.slot()).expect(param.name());
+            exact += gradient.iter().zip(direction).map(|(g, d)| f64::from(g * d)).sum::<f64>();
+        }
+        let error = (numeric - exact).abs() / exact.abs().max(1.0);
+        assert!(error < 0.02, "{text}: {numeric} by differences, {exact} by the tape");
+    }
+}
+
+#[test]
+fn saved_weights_load_into_another_seed_with_the_same_output() {
+    let file = tempfile::tempdir().expect("a folder");
+    let path = file.path().join("w.safetensors");
+    for text in SMALL {
+        let built = build(text);
+        let before = (built.forward)().expect(text).host().into_owned();
+        let mut bundle = Bundle::default();
+        bundle.add("node/", &built.params);
+        bundle.write(&path).expect(text);
+        built.params.iter().for_each(|param| param.update(|values| values.fill(0.25)));
+        let read = Bundle::read(&path).expect(text);
+        assert_eq!(read, bundle, "{text}");
+        weights::load(&built.params, &read, "node/", &path).expect(text);
+        assert_eq!((built.forward)().expect(text).host().into_owned(), before, "{text}");
+    }
+}
+
+#[test]
+fn loading_lists_every_tensor_that_does_not_fit_and_changes_nothing() {
+    let built = build(SMALL[0]);
+    let mut bundle = Bundle::default();
+    bundle.add("", &built.params);
+    let first = built.params[0].name().to_owned();
+    bundle.tensors.remove(&first);
+    bundle.tensors.insert("stranger".into(), (vec![1], vec![0.0]));
+    let second = built.params[1].name().to_owned();
+    bundle.tensors.insert(second.clone(), (vec![1], vec![9.0]));
+    let before = (built.forward)().expect("forward").host().into_owned();
+    let error = weights::load(&built.params, &bundle, "", Path::new("clip.safetensors"));
+    let message = error.expect_err("refused").to_string();
+    for part in ["clip.safetensors", &format!("missing: {first}"), &format!("shape: {second}"), "surplus: stranger"] {
+        assert!(message.contains(part), "{part} not in {message}");
+    }
+    assert_eq!((built.forward)().expect("forward").host().into_owned(), before);
+}
