@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::registry::{Entry, Kind, Misfit, Plugin, Registry};
 use crate::spec::problem::{did_you_mean, listed, nearest};
+use crate::spec::syntax::{self, Shape, Value as Syntax};
 use crate::spec::{FieldSpec, PluginSpec, Problem, Span};
 
 /// A plugin that the registry knows, and its configuration if that is right.
@@ -122,10 +123,13 @@ fn fields(spec: &PluginSpec, entry: &Entry, problems: &mut Vec<Problem>) {
             );
         } else if !valid.contains(&name) {
             let message = format!("`{}` has no field `{name}`", entry.name);
-            let help = did_you_mean(name, "fields", &valid);
+            let help = match valid[..] {
+                [] => format!("it has no fields: write `{}()`", entry.name),
+                _ => did_you_mean(name, "fields", &valid),
+            };
             let problem = Problem::new(message, field.name.span.clone(), "unknown field");
             problems.push(problem.help(help));
-        } else if !field.value.is_empty() && field.value != field.name.span {
+        } else if !field.broken {
             problems.extend(wrong_value(spec, field, entry));
         }
     }
@@ -143,12 +147,15 @@ fn wrong_value(spec: &PluginSpec, field: &FieldSpec, entry: &Entry) -> Option<Pr
         (field.name.span.start + at).clamp(field.value.start, field.value.end)
     };
     let (start, end) = (place(&error.span.start), place(&error.span.end));
-    // A scalar is wrong as a whole; inside a list or a group ron's own place is better.
-    let nested =
-        spec.text.get(inside(&field.value.start, &field.value.end, spec))?.contains(['(', '[']);
-    let span = if nested && start < end { start..end } else { field.value.clone() };
-    let message = format!("`{}` of `{}` is {}", known.name, entry.name, in_words(known.kind));
-    let problem = Problem::new(message, span, explain(&error.code));
+    let span = innermost(spec, field, end.max(start));
+    let kind = match &error.code {
+        ron::Error::NoSuchEnumVariant { expected, .. } if !known.kind.contains('<') => {
+            format!("one of {}", listed(expected))
+        }
+        _ => in_words(known.kind),
+    };
+    let message = format!("`{}` of `{}` is {kind}", known.name, entry.name);
+    let problem = Problem::new(message, span, explain(&error.code, &kind));
     let docs = known.docs.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
     let help = match &error.code {
         ron::Error::NoSuchEnumVariant { expected, found, .. } => {
@@ -163,22 +170,46 @@ fn wrong_value(spec: &PluginSpec, field: &FieldSpec, entry: &Entry) -> Option<Pr
     Some(problem.help(help))
 }
 
+/// The smallest part of a field's value around a place: the element of a list, the whole number.
+fn innermost(spec: &PluginSpec, field: &FieldSpec, at: usize) -> Span {
+    let Some(raw) = spec.text.get(inside(&field.value.start, &field.value.end, spec)) else {
+        return field.value.clone();
+    };
+    let at = at.saturating_sub(field.value.start);
+    let Some(mut value) = syntax::read(raw).root else { return field.value.clone() };
+    loop {
+        let parts: Vec<Syntax> = match value.shape {
+            Shape::List(items) => items,
+            Shape::Group { items, .. } => items.into_iter().map(|item| item.value).collect(),
+            _ => Vec::new(),
+        };
+        match parts.into_iter().find(|part| part.span.start <= at && at <= part.span.end) {
+            Some(part) => value = part,
+            None => {
+                return field.value.start + value.span.start..field.value.start + value.span.end;
+            }
+        }
+    }
+}
+
 fn inside(start: &usize, end: &usize, spec: &PluginSpec) -> Span {
     start.saturating_sub(spec.span.start)..end.saturating_sub(spec.span.start)
 }
 
-fn explain(error: &ron::Error) -> String {
+fn explain(error: &ron::Error, kind: &str) -> String {
     match error {
+        // ron reads the 4 of 4.5 and then misses a comma.
+        ron::Error::ExpectedStructLikeEnd | ron::Error::ExpectedComma
+            if kind.contains("whole number") =>
+        {
+            "not a whole number".to_owned()
+        }
         ron::Error::ExpectedInteger => "not a whole number".to_owned(),
         ron::Error::ExpectedFloat => "not a number".to_owned(),
         ron::Error::ExpectedBoolean => "neither `true` nor `false`".to_owned(),
         ron::Error::ExpectedString => "not a text between double quotes".to_owned(),
         ron::Error::ExpectedArray => "not a list".to_owned(),
         ron::Error::IntegerOutOfBounds => "too large, or below 0".to_owned(),
-        // ron has read a whole number and met a point.
-        ron::Error::ExpectedStructLikeEnd | ron::Error::ExpectedComma => {
-            "not of this kind".to_owned()
-        }
         ron::Error::NoSuchEnumVariant { .. } => "no such choice".to_owned(),
         ron::Error::NoSuchStructField { .. } => "no such field".to_owned(),
         ron::Error::UnexpectedChar('-') => "below 0".to_owned(),
@@ -233,19 +264,28 @@ fn offset(text: &str, position: &ron::error::Position) -> usize {
 
 /// A plugin's own objection, at the field or the input at fault. `inputs` are the places of `from`
 /// with what arrives there.
-pub(super) fn misfit(spec: &PluginSpec, misfit: Misfit, inputs: &[(Span, String)]) -> Problem {
+pub(super) fn misfit(
+    spec: &PluginSpec,
+    misfit: Misfit,
+    inputs: &[(Span, Option<String>)],
+) -> Problem {
     let place = misfit.field.and_then(|field| spec.place(field));
     let fault = misfit.input.and_then(|input| inputs.get(input));
     let mut problem = match (&place, fault) {
         (Some(place), _) => {
             Problem::new(misfit.message, place.clone(), format!("of `{}`", spec.name.value))
         }
-        (None, Some((span, gives))) => Problem::new(misfit.message, span.clone(), gives.clone())
-            .other(spec.name.span.clone(), "doesn't fit this"),
+        (None, Some((span, gives))) => {
+            Problem::new(misfit.message, span.clone(), gives.clone().unwrap_or_default())
+                .other(spec.name.span.clone(), "doesn't fit this")
+        }
         (None, None) => {
             let text = match misfit.field {
                 Some(field) => format!("`{field}` has its default here"),
-                None => "can't be as it is".to_owned(),
+                None if inputs.iter().any(|(_, gives)| gives.is_some()) => {
+                    "with these inputs".to_owned()
+                }
+                None => String::new(),
             };
             Problem::new(misfit.message, spec.name.span.clone(), text)
         }
@@ -253,7 +293,9 @@ pub(super) fn misfit(spec: &PluginSpec, misfit: Misfit, inputs: &[(Span, String)
     // What arrives is of interest unless the fault lies in a field alone.
     if place.is_none() || misfit.input.is_some() {
         for (index, (span, gives)) in inputs.iter().enumerate() {
-            if misfit.input != Some(index) || place.is_some() {
+            if let Some(gives) =
+                gives.as_ref().filter(|_| misfit.input != Some(index) || place.is_some())
+            {
                 problem = problem.other(span.clone(), gives.clone());
             }
         }

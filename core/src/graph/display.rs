@@ -18,7 +18,7 @@ impl fmt::Display for Graph {
         table(f, &rows)?;
         writeln!(
             f,
-            "in all {} parameters, {} FLOPs a forward pass",
+            "in all {} parameters, {} FLOPs a forward pass over the whole context",
             grouped(sum),
             grouped(cost.flops as usize)
         )?;

@@ -206,6 +206,14 @@ fn linked(
         }
     }
     let mut problems = draft.problems;
+    if problems.is_empty() && !experiment.is_broken() {
+        let head = experiment.span.start..experiment.span.start;
+        problems.push(Problem::new(
+            "this experiment can't be linked",
+            head,
+            "for an unknown reason",
+        ));
+    }
     problems.sort_by_key(|problem| problem.primary.span.start);
     Err(problems)
 }

@@ -58,15 +58,18 @@ pub(super) fn llm(draft: &mut Draft<'_>) -> Reach {
     Reach { llm: if llms.len() == 1 { Some(llms[0]) } else { None }, reaches }
 }
 
-/// Orphans by the fault of something reported: a misspelt name, an unreadable `from`, a cycle, a
-/// second node of the same id.
+/// Orphans by the fault of something reported: a misspelt name, an unreadable `from` or id, a
+/// cycle, a wrong input, a second node of the same id.
 fn excuse(draft: &Draft<'_>, reaches: &mut [bool]) {
     let unread = draft.nodes.iter().any(|node| node.spec.broken.contains(&"from"));
     let anyone = unread || draft.lost.iter().any(|lost| lost.meant.is_none());
     for (node, reaches) in reaches.iter_mut().enumerate() {
         let meant = draft.lost.iter().any(|lost| lost.meant == Some(node));
         let second = draft.find(&draft.nodes[node].spec.id.value) != Some(node);
-        *reaches |= anyone || meant || second || !draft.order.contains(&node);
+        let elsewhere = draft.gaps.iter().any(|gap| *gap != node);
+        let unnamed = draft.nodes[node].spec.broken.contains(&"id");
+        *reaches |=
+            anyone || meant || second || unnamed || elsewhere || !draft.order.contains(&node);
     }
 }
 

@@ -85,10 +85,10 @@ fn ports(draft: &mut Draft<'_>, node: usize) {
     let inputs = part.inputs.clone();
     let mut found = Vec::new();
     let mut right = Vec::new();
-    for (input, from) in inputs.iter().zip(&spec.from) {
+    let mut unknown = inputs.iter().any(Option::is_none);
+    for (at, (input, from)) in inputs.iter().zip(&spec.from).enumerate() {
         match *input {
-            // A node that reads itself was reported as a cycle.
-            Some(Input::Node(other)) if other == node => {}
+            _ if draft.circle.contains(&(node, at)) => unknown = true,
             Some(input) if !fits(draft, kind, input) => {
                 let Some(gives) = gives(draft, input) else { continue };
                 let message = format!("`{}` can't read {:?}", spec.id.value, from.value);
@@ -108,7 +108,8 @@ fn ports(draft: &mut Draft<'_>, node: usize) {
             None => {}
         }
     }
-    let unknown = inputs.iter().any(Option::is_none) || !found.is_empty();
+    unknown |= !found.is_empty();
+    let mut gap = !found.is_empty();
     let texts: Vec<&Span> = right
         .iter()
         .filter(|(input, _)| *input == Input::Text)
@@ -120,10 +121,14 @@ fn ports(draft: &mut Draft<'_>, node: usize) {
         .map(|(_, from)| &from.span)
         .collect();
     if kind == Kind::Llm && texts.is_empty() && !unknown {
-        found.push(missing(spec, "\"text\"", reads(kind)));
+        let message = format!("`{}` doesn't read \"text\"", spec.id.value);
+        let problem = Problem::new(message, spec.id.span.clone(), "doesn't get the conversation");
+        found.push(problem.help(reads(kind)));
     } else if kind != Kind::Llm && others.is_empty() && !unknown {
-        let what = if kind == Kind::Encoder { "\"image\"" } else { "a node to read" };
-        found.push(missing(spec, what, reads(kind)));
+        let message = format!("`{}` reads nothing", spec.id.value);
+        let problem = Problem::new(message, spec.id.span.clone(), "its `from` is empty");
+        found.push(problem.help(reads(kind)));
+        gap = true;
     }
     for surplus in [&texts, &others] {
         if let ([first, more @ ..], true) = (&surplus[..], kind != Kind::Fusion) {
@@ -141,16 +146,9 @@ fn ports(draft: &mut Draft<'_>, node: usize) {
         }
     }
     draft.problems.extend(found);
-}
-
-fn missing(spec: &crate::spec::NodeSpec, what: &str, help: &str) -> Problem {
-    let message = format!("`{}` lacks an input: {what}", spec.id.value);
-    let text = if spec.from.is_empty() {
-        "its `from` is empty".to_owned()
-    } else {
-        format!("doesn't read {what}")
-    };
-    Problem::new(message, spec.id.span.clone(), text).help(help)
+    if gap {
+        draft.gaps.push(node);
+    }
 }
 
 fn advice(kind: Kind, input: Input) -> String {
@@ -249,13 +247,12 @@ fn params(
 }
 
 /// The places of `from` and what arrives there, as far as it is known.
-fn arriving(draft: &Draft<'_>, part: &Part<'_>) -> Vec<(Span, String)> {
+fn arriving(draft: &Draft<'_>, part: &Part<'_>) -> Vec<(Span, Option<String>)> {
     let text = |input: &Option<Input>| match input {
-        Some(Input::Node(node)) => match &draft.nodes[*node].built {
-            Some(built) => format!("gives {}", built.output),
-            None => "unknown".to_owned(),
-        },
-        _ => "the input".to_owned(),
+        Some(Input::Node(node)) => {
+            draft.nodes[*node].built.as_ref().map(|built| format!("gives {}", built.output))
+        }
+        _ => None,
     };
     let places = part.spec.from.iter().map(|from| from.span.clone());
     places.zip(part.inputs.iter().map(text)).collect()
@@ -348,7 +345,7 @@ impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Port::Features(MapShape { grid: Some((rows, columns)), width, .. }) => {
-                write!(f, "a {rows}x{columns} map of width {width}")
+                write!(f, "{rows}x{columns} vectors of width {width}")
             }
             Port::Features(MapShape { tokens, width, .. }) => {
                 write!(f, "{tokens} vectors of width {width}")

@@ -176,7 +176,8 @@ fn fits(part: &Part<'_>, graph: &Graph, stage: Option<&str>, node: Option<&str>)
             format!("`{id}` of the experiment `{other}` is another plugin: `{}`", found.name);
         let problem = at(part, message, "its weights don't fit");
         let place = part.spec.plugin.name.span.clone();
-        problems.push(problem.other(place, format!("this is `{}`", known.entry.name)));
+        let problem = problem.other(place, format!("this is `{}`", known.entry.name));
+        problems.push(problem.help("name a node of the same plugin"));
     }
     problems
 }

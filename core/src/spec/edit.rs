@@ -174,7 +174,12 @@ fn nowhere(value: &Value, source: &str, path: &str, walked: &[&str], word: &str)
             let name = |(index, item): (usize, &Value)| {
                 title(item).or(plugin_name(item)).map_or(index.to_string(), str::to_owned)
             };
-            (items.iter().enumerate().map(name).collect(), "parts")
+            let nouns = match walked {
+                ["nodes"] => "nodes",
+                ["stages"] => "stages",
+                _ => "parts",
+            };
+            (items.iter().enumerate().map(name).collect(), nouns)
         }
         _ => {
             let message = format!("`{path}` leads nowhere: {within} is {}", value.describe(source));

@@ -26,6 +26,8 @@ pub(super) struct Form<'a> {
     known: &'static [Known],
     items: Vec<(&'static str, &'a Value)>,
     missing: Vec<&'static Known>,
+    /// Values without a name.
+    nameless: usize,
     /// Fields with an error.
     pub broken: Vec<&'static str>,
     pub problems: Vec<Problem>,
@@ -47,6 +49,7 @@ impl<'a> Form<'a> {
             known,
             items: Vec::new(),
             missing: Vec::new(),
+            nameless: 0,
             broken: Vec::new(),
             problems: Vec::new(),
         };
@@ -75,7 +78,8 @@ impl<'a> Form<'a> {
         }
         let example = self.known.iter().find(|known| !known.example.is_empty());
         let example = example.map_or("name: value", |known| known.example);
-        let message = format!("{} is written `({example}, …)`", self.what);
+        let what = self.what.strip_prefix("the ").map(|what| format!("a {what}"));
+        let message = format!("{} is written `({example}, …)`", what.unwrap_or(self.what.clone()));
         self.problems.push(Problem::new(
             message,
             value.span.clone(),
@@ -88,6 +92,7 @@ impl<'a> Form<'a> {
         let Some(name) = &item.name else {
             let found = item.value.describe(self.source);
             let message = format!("{found} has no field name in {}", self.what);
+            self.nameless += 1;
             let help = format!("write `name: value`; the fields are {}", listed(&names));
             let text = "which field is this?";
             self.problems.push(Problem::new(message, item.value.span.clone(), text).help(help));
@@ -142,7 +147,7 @@ impl<'a> Form<'a> {
             self.broken.push(name);
             return None;
         }
-        let read = read(&Place { value, name, source: self.source });
+        let read = read(&Place { value, name, source: self.source, entry: false });
         read.map_err(|problems| {
             self.broken.push(name);
             self.problems.extend(problems);
@@ -161,15 +166,16 @@ impl<'a> Form<'a> {
 
     /// Reports what is missing and hands over all problems.
     pub fn close(mut self) -> (Vec<&'static str>, Vec<Problem>) {
-        if !self.missing.is_empty() {
+        // A value without a name may be what is missing.
+        if self.missing.len() > self.nameless {
             let names: Vec<&str> = self.missing.iter().map(|known| known.name).collect();
             let add: Vec<String> = self
                 .missing
                 .iter()
                 .map(|known| format!("`{}` ({})", known.example, known.means))
                 .collect();
-            let message = format!("{} has no {}", self.what, listed(&names));
-            let text = if names.len() == 1 { "lacks a field" } else { "lacks fields" };
+            let message = format!("{} lacks {}", self.what, listed(&names));
+            let text = if names.len() == 1 { "a field is missing" } else { "fields are missing" };
             let problem = Problem::new(message, self.head.clone(), text);
             self.problems.push(problem.help(format!("add {}", add.join(", "))));
         }
@@ -187,6 +193,8 @@ pub(super) struct Place<'a> {
     pub value: &'a Value,
     pub name: &'static str,
     pub source: &'a str,
+    /// Whether it is one of many in a list.
+    pub entry: bool,
 }
 
 impl<'a> Place<'a> {
@@ -198,12 +206,19 @@ impl<'a> Place<'a> {
     pub fn wrong(&self, expected: &str) -> Problem {
         let found = self.value.describe(self.source);
         let text = format!("this is {found}");
-        Problem::new(format!("`{}` is {expected}", self.name), self.value.span.clone(), text)
+        let entry = if self.entry { "every entry of " } else { "" };
+        let message = format!("{entry}`{}` is {expected}", self.name);
+        Problem::new(message, self.value.span.clone(), text)
     }
 
-    /// The same field, looking at a part of its value.
-    pub fn part(&self, value: &'a Value) -> Place<'a> {
+    /// The same field, looking at the value inside `Some(…)`.
+    pub fn inside(&self, value: &'a Value) -> Place<'a> {
         Place { value, ..*self }
+    }
+
+    /// The same field, looking at one of its list.
+    pub fn part(&self, value: &'a Value) -> Place<'a> {
+        Place { value, entry: true, ..*self }
     }
 
     /// A list's elements.
@@ -233,7 +248,7 @@ pub(super) fn each<'a, T>(
 pub(super) fn text(place: &Place<'_>) -> Result<Spanned<String>, Vec<Problem>> {
     match &place.value.shape {
         Shape::Text(text) => Ok(Spanned::new(text.clone(), place.value.span.clone())),
-        Shape::Word | Shape::Number => {
+        Shape::Word => {
             let help = format!("write \"{}\"", place.raw());
             Err(vec![place.wrong("a text between double quotes").help(help)])
         }
@@ -280,7 +295,7 @@ pub(super) fn option<T>(
     move |place| match &place.value.shape {
         Shape::Word if place.raw() == "None" => Ok(None),
         Shape::Group { name: Some(name), items } if name.value == "Some" => match &items[..] {
-            [Item { name: None, value }] => read(&place.part(value)).map(Some),
+            [Item { name: None, value }] => read(&place.inside(value)).map(Some),
             _ => Err(vec![place.wrong("`None` or one value")]),
         },
         _ => read(place).map(Some),

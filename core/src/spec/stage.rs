@@ -196,7 +196,14 @@ fn rates(place: &Place<'_>) -> Result<Vec<(Spanned<String>, f64)>, Vec<Problem>>
     each(items.iter().map(|item| place.part(item)), |pair| match &pair.value.shape {
         Shape::Group { name: None, items } => match &items[..] {
             [Item { name: None, value: node }, Item { name: None, value: lr }] => {
-                let (node, lr) = (text(&pair.part(node)), rate(&pair.part(lr)));
+                let node = text(&pair.part(node));
+                let lr = rate(&pair.part(lr)).map_err(|mut problems| {
+                    for problem in &mut problems {
+                        problem.message =
+                            "a learning rate is a number above 0, such as 1e-4".to_owned();
+                    }
+                    problems
+                });
                 match (node, lr) {
                     (Ok(node), Ok(lr)) => Ok((node, lr)),
                     (node, lr) => {
@@ -205,21 +212,22 @@ fn rates(place: &Place<'_>) -> Result<Vec<(Spanned<String>, f64)>, Vec<Problem>>
                     }
                 }
             }
-            _ => Err(vec![pair.wrong("a list of pairs such as `(\"clip\", 1e-4)`")]),
+            _ => Err(vec![pair.wrong("a pair such as `(\"clip\", 1e-4)`")]),
         },
-        _ => Err(vec![pair.wrong("a list of pairs such as `(\"clip\", 1e-4)`")]),
+        _ => Err(vec![pair.wrong("a pair such as `(\"clip\", 1e-4)`")]),
     })
 }
 
 fn betas(place: &Place<'_>) -> Result<(f64, f64), Vec<Problem>> {
-    let expected = "two numbers from 0 up to, but not, 1, such as (0.9, 0.999)";
+    let expected = "two numbers such as `(0.9, 0.999)`";
+    let each_is = "a number from 0 up to, but not, 1";
     let Shape::Group { name: None, items } = &place.value.shape else {
         return Err(vec![place.wrong(expected)]);
     };
     let [Item { name: None, value: first }, Item { name: None, value: second }] = &items[..] else {
         return Err(vec![place.wrong(expected)]);
     };
-    let beta = |place: &Place<'_>| number(expected, |x: &f64| (0.0..1.0).contains(x))(place);
+    let beta = |place: &Place<'_>| number(each_is, |x: &f64| (0.0..1.0).contains(x))(place);
     let values = each([place.part(first), place.part(second)], beta)?;
     Ok((values[0], values[1]))
 }

@@ -73,6 +73,7 @@ pub fn read(source: &str) -> Tree {
         tokens: tokens.tokens,
         at: 0,
         open: Vec::new(),
+        named: Vec::new(),
         unclosed: Vec::new(),
         problems: Vec::new(),
         sound: closed,
@@ -97,6 +98,8 @@ struct Reader<'a> {
     at: usize,
     /// The brackets that are open.
     open: Vec<(char, Span)>,
+    /// For each of them, whether it holds a field.
+    named: Vec<bool>,
     /// Those that the end of the file left open, innermost first.
     unclosed: Vec<(char, Span)>,
     problems: Vec<Problem>,
@@ -242,6 +245,7 @@ impl Reader<'_> {
             return items;
         }
         self.open.push((bracket, span));
+        self.named.push(false);
         loop {
             match self.peek() {
                 None => {
@@ -258,7 +262,26 @@ impl Reader<'_> {
                     self.left_open(c);
                     break;
                 }
+                Some(Kind::Comma) if self.just_opened() && bracket == '(' => {
+                    // `ClipVit(, from: …`
+                    self.missing_close("`,`");
+                    break;
+                }
                 Some(Kind::Close(_) | Kind::Comma | Kind::Colon | Kind::Equals) => self.stray(),
+                Some(Kind::Word) if bracket == '[' && self.ahead(1) == Some(&Kind::Colon) => {
+                    if self.after_close() {
+                        self.closed_too_early();
+                    } else {
+                        self.missing_close(&format!("`{}:`", &self.source[self.here()]));
+                        break;
+                    }
+                }
+                Some(Kind::Open('(')) if self.named.last() == Some(&true) && self.begins_line() => {
+                    // The next node or stage.
+                    self.missing_close("`(`");
+                    self.sound = false;
+                    break;
+                }
                 Some(_) => {
                     items.push(one(self));
                     self.separator();
@@ -266,7 +289,59 @@ impl Reader<'_> {
             }
         }
         self.open.pop();
+        self.named.pop();
         items
+    }
+
+    fn just_opened(&self) -> bool {
+        matches!(self.at.checked_sub(1).map(|at| &self.tokens[at].kind), Some(Kind::Open(_)))
+    }
+
+    /// Whether nothing but space stands before the current token on its line.
+    fn begins_line(&self) -> bool {
+        self.source[..self.here().start]
+            .rsplit('\n')
+            .next()
+            .is_some_and(|line| line.trim().is_empty())
+    }
+
+    /// Whether `)` stands before the current token on its line, with or without a comma.
+    fn after_close(&self) -> bool {
+        let before = self.tokens[..self.at].iter().rev().find(|token| token.kind != Kind::Comma);
+        !self.begins_line() && before.is_some_and(|token| token.kind == Kind::Close(')'))
+    }
+
+    /// Tells that the innermost bracket should have been closed before the current token.
+    fn missing_close(&mut self, before: &str) {
+        let Some((bracket, span)) = self.open.last().cloned() else { return };
+        let close = closing(bracket);
+        let message = format!("this `{bracket}` is never closed");
+        let problem = Problem::new(message, span, "opened here")
+            .other(self.here(), format!("`{close}` is missing before this {before}"));
+        self.problems.push(problem.help(format!("close it with `{close}`")));
+    }
+
+    /// Tells of fields that stand behind the bracket that they belong into, and passes over them.
+    fn closed_too_early(&mut self) {
+        let before = self.tokens[..self.at].iter().rev().find(|token| token.kind != Kind::Comma);
+        let close = before.map_or(self.here(), |token| token.span.clone());
+        let field = self.source[self.here()].to_owned();
+        let problem = Problem::new("this `)` is one too many", close, "closes a bracket too early")
+            .other(self.here(), format!("so `{field}` belongs to nothing"));
+        self.problems.push(problem.help("remove it"));
+        self.sound = false;
+        while self.peek() == Some(&Kind::Word) && self.ahead(1) == Some(&Kind::Colon) {
+            self.item();
+            if self.peek() == Some(&Kind::Comma) {
+                self.take();
+            }
+        }
+        if self.peek() == Some(&Kind::Close(')')) {
+            self.take();
+            if self.peek() == Some(&Kind::Comma) {
+                self.take();
+            }
+        }
     }
 
     /// Tells that the innermost bracket is closed by another one's partner.
@@ -353,6 +428,9 @@ impl Reader<'_> {
     }
 
     fn name(&mut self) -> Spanned<String> {
+        if let Some(named) = self.named.last_mut() {
+            *named = true;
+        }
         let span = self.take();
         Spanned::new(self.source[span.clone()].to_owned(), span)
     }

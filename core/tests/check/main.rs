@@ -85,7 +85,10 @@ fn every_good_file_links() {
                     if let Err(problems) = graph::check(&trial.source, &registry(), &context) {
                         panic!("{}", spec::render(&problems, &trial.source, &trial.name, false));
                     }
-                    text.push_str(&format!("{} {:?} seed {}\n", trial.name, trial.values, trial.seed));
+                    text.push_str(&format!(
+                        "{} {:?} seed {}\n",
+                        trial.name, trial.values, trial.seed
+                    ));
                 }
                 snapshot("good", &name, "its trials", &text);
             }
@@ -120,8 +123,12 @@ fn leaving_out_any_line_never_panics() {
         let source = fs::read_to_string(&path).unwrap();
         let lines: Vec<&str> = source.lines().collect();
         for out in 0..lines.len() {
-            let kept: Vec<&str> =
-                lines.iter().enumerate().filter(|(at, _)| *at != out).map(|(_, line)| *line).collect();
+            let kept: Vec<&str> = lines
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| *at != out)
+                .map(|(_, line)| *line)
+                .collect();
             let text = kept.join("\n");
             let context = Context { base: path.parent().unwrap(), file: None };
             if let Err(problems) = graph::check(&text, &registry(), &context) {
