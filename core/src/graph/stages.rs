@@ -204,7 +204,12 @@ fn untrained(draft: &mut Draft<'_>) {
         });
         let trained =
             trained || stages.iter().flat_map(|stage| &stage.lr_of).any(|(of, _)| of.value == id);
-        if params == 0 || !silent || trained || spec.broken.contains(&"weights") {
+        if params == 0
+            || !silent
+            || trained
+            || spec.broken.contains(&"weights")
+            || spec.broken.contains(&"id")
+        {
             continue;
         }
         let message = format!("`{id}` is never trained and has no weights");

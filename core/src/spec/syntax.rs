@@ -276,7 +276,9 @@ impl Reader<'_> {
                         break;
                     }
                 }
-                Some(Kind::Open('(')) if self.named.last() == Some(&true) && self.begins_line() => {
+                Some(Kind::Open('('))
+                    if bracket == '(' && self.named.last() == Some(&true) && self.begins_line() =>
+                {
                     // The next node or stage.
                     self.missing_close("`(`");
                     self.sound = false;
@@ -361,6 +363,8 @@ impl Reader<'_> {
                 self.take();
             }
             None | Some(Kind::Close(_)) => {}
+            // A bracket that was left open has taken the comma.
+            Some(_) if self.at > 0 && self.tokens[self.at - 1].kind == Kind::Comma => {}
             Some(Kind::Colon | Kind::Equals) => {
                 self.stray();
                 if begins_value(self.peek()) {

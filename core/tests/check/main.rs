@@ -1,5 +1,9 @@
 //! What `check` says about files: every file of `tests/fixtures/bad` against its snapshot.
 
+// A test says what went wrong by stopping.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod edit;
 mod plugins;
 
 use std::fs;
@@ -63,6 +67,9 @@ fn every_bad_file_is_refused_as_its_snapshot_says() {
             (_, graph) => graph.err().unwrap_or_default(),
         };
         assert!(!problems.is_empty(), "{name} passes");
+        for (at, problem) in problems.iter().enumerate() {
+            assert!(!problems[..at].contains(problem), "{name} says twice: {problem}");
+        }
         let first = source.lines().next().unwrap_or_default();
         let text = spec::render(&problems, &source, &format!("{name}.ron"), false);
         snapshot("bad", &name, first.trim_start_matches("// "), &text);
@@ -117,24 +124,68 @@ fn any_beginning_of_a_good_file_has_a_problem() {
     }
 }
 
+/// Checks a text of which nothing is known but that it may be anything.
+fn survives(text: &str, base: &Path) {
+    let context = Context { base, file: None };
+    if let Err(problems) = graph::check(text, &registry(), &context) {
+        assert!(!problems.is_empty(), "refused without a word:\n{text}");
+        assert!(!spec::render(&problems, text, "changed.ron", true).is_empty());
+    }
+}
+
 #[test]
-fn leaving_out_any_line_never_panics() {
+fn no_change_of_a_good_file_panics() {
     for path in files("good") {
-        let source = fs::read_to_string(&path).unwrap();
+        let (source, base) = (fs::read_to_string(&path).unwrap(), path.parent().unwrap());
         let lines: Vec<&str> = source.lines().collect();
         for out in 0..lines.len() {
-            let kept: Vec<&str> = lines
-                .iter()
-                .enumerate()
-                .filter(|(at, _)| *at != out)
-                .map(|(_, line)| *line)
-                .collect();
-            let text = kept.join("\n");
-            let context = Context { base: path.parent().unwrap(), file: None };
-            if let Err(problems) = graph::check(&text, &registry(), &context) {
-                assert!(!problems.is_empty());
-                spec::render(&problems, &text, "cut.ron", true);
-            }
+            let mut kept = lines.clone();
+            kept.remove(out);
+            survives(&kept.join("\n"), base);
+            kept.insert(out, lines[out]);
+            kept.insert(out, lines[out]);
+            survives(&kept.join("\n"), base);
+        }
+        for (at, c) in source.char_indices() {
+            let (before, after) = (&source[..at], &source[at + c.len_utf8()..]);
+            survives(&format!("{before}{after}"), base);
+            survives(&format!("{before}\u{e9}{after}"), base);
         }
     }
+}
+
+#[test]
+fn brackets_without_end_are_a_problem_and_not_a_crash() {
+    for bracket in ["(", "[", "{", "Experiment(", "a(b:", "[("] {
+        survives(&bracket.repeat(10_000), Path::new(""));
+    }
+}
+
+#[test]
+fn a_problem_of_form_does_not_hide_one_of_content() {
+    let (source, graph) = check(&fixtures("bad").join("many.ron"));
+    let problems = graph.unwrap_err();
+    let places: Vec<&str> =
+        problems.iter().map(|problem| &source[problem.primary.span.clone()]).collect();
+    assert_eq!(places, ["nmae", "image_sice", "\"projct\"", "MiniWold", "0"]);
+}
+
+#[test]
+fn nodes_come_after_their_inputs_in_the_order_of_the_file() {
+    let (_, graph) = check(&fixtures("good").join("unordered.ron"));
+    let graph = graph.unwrap();
+    let ids: Vec<&str> = graph.order.iter().map(|&node| graph.dag[node].id.as_str()).collect();
+    assert_eq!(ids, ["convnext", "clip", "fuse", "project", "llm"]);
+    assert_eq!(graph.dag[graph.llm].id, "llm");
+    assert_eq!(graph.reads(&graph.dag[graph.llm]), ["text", "project"]);
+}
+
+#[test]
+fn an_identity_holds_the_version_and_only_what_differs_from_the_defaults() {
+    let (_, graph) = check(&fixtures("good").join("two-encoders.ron"));
+    let graph = graph.unwrap();
+    let clip = graph.dag.node_weights().find(|node| node.id == "clip").unwrap();
+    let expected =
+        serde_json::json!({ "plugin": "ClipVit", "fields": { "layers": 2 }, "version": 1 });
+    assert_eq!(clip.identity, expected);
 }

@@ -225,7 +225,9 @@ register!(projector Mlp);
 impl ProjectorConfig for Mlp {
     fn output(&self, input: TokensShape, width: usize) -> std::result::Result<TokensShape, Misfit> {
         if self.depth == 0 {
-            return Err(Misfit::field("depth", "an MLP has at least one layer").help("such as 2"));
+            return Err(
+                Misfit::field("depth", "an MLP has at least one layer").help("write 1 or more")
+            );
         }
         Ok(TokensShape { width, ..input })
     }
