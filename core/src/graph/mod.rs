@@ -200,10 +200,10 @@ fn linked(
     let stages = stages::stages(&mut draft, registry, &reach);
     let benchmarks = stages::benchmarks(&mut draft, registry);
     let sources = weights::sources(&mut draft, registry, context, trail);
-    if draft.problems.is_empty() {
-        if let Some(graph) = draft::finish(&draft, &reach, stages, benchmarks, sources) {
-            return Ok(graph);
-        }
+    if draft.problems.is_empty()
+        && let Some(graph) = draft::finish(&draft, &reach, stages, benchmarks, sources)
+    {
+        return Ok(graph);
     }
     let mut problems = draft.problems;
     if problems.is_empty() && !experiment.is_broken() {

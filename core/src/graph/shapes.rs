@@ -170,20 +170,18 @@ fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
     let plugin = &part.spec.plugin;
     let mut found = Vec::new();
     found.extend(config.validate().err().map(|error| misfit(plugin, error, &[])));
-    if let TokenizerSource::File(path) = config.tokenizer() {
-        if !context.base.join(&path).is_file() {
-            let place = plugin.place("tokenizer").unwrap_or(plugin.name.span.clone());
-            let message = format!("there is no file {}", path.display());
-            let help = "a relative path starts at the folder of the experiment's file";
-            found.push(Problem::new(message, place, "the tokenizer").help(help));
-        }
+    if let TokenizerSource::File(path) = config.tokenizer()
+        && !context.base.join(&path).is_file()
+    {
+        let place = plugin.place("tokenizer").unwrap_or(plugin.name.span.clone());
+        let message = format!("there is no file {}", path.display());
+        let help = "a relative path starts at the folder of the experiment's file";
+        found.push(Problem::new(message, place, "the tokenizer").help(help));
     }
     let wrong = !found.is_empty();
     draft.problems.extend(found);
-    if wrong {
-        if let Some(known) = &mut draft.nodes[node].known {
-            known.config = None;
-        }
+    if wrong && let Some(known) = &mut draft.nodes[node].known {
+        known.config = None;
     }
 }
 

@@ -96,10 +96,10 @@ fn element<'a>(items: &[&'a Value], word: &str) -> Option<&'a Value> {
         return items.get(index).copied();
     }
     let titled = items.iter().find(|item| title(item) == Some(word));
-    if let Some(Value { shape: Shape::Group { items: parts, .. }, .. }) = titled {
-        if let [Item { name: None, .. }, Item { name: None, value }] = &parts[..] {
-            return Some(value);
-        }
+    if let Some(Value { shape: Shape::Group { items: parts, .. }, .. }) = titled
+        && let [Item { name: None, .. }, Item { name: None, value }] = &parts[..]
+    {
+        return Some(value);
     }
     titled.copied().or_else(|| {
         let mut called = items.iter().filter(|item| plugin_name(item) == Some(word));
