@@ -3,15 +3,20 @@
 mod configure;
 mod display;
 mod draft;
+mod field;
 mod names;
+mod ports;
 mod reach;
 mod shapes;
 mod stages;
+mod study;
 mod weights;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use study::link_study;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::configure::{article, misfit};
+use super::configure::misfit;
 use super::draft::{Built, Draft, Input, Part};
 use super::{Context, Port};
 use crate::nn::{ParamShape, Store};
@@ -16,7 +16,7 @@ use crate::tensor::TensorError;
 pub(super) fn flow(draft: &mut Draft<'_>, context: &Context<'_>) {
     let llm_width = llm_width(draft);
     for node in 0..draft.nodes.len() {
-        ports(draft, node);
+        super::ports::check(draft, node);
         alone(draft, node, context);
     }
     for node in draft.order.clone() {
@@ -37,129 +37,6 @@ fn llm_width(draft: &Draft<'_>) -> Option<usize> {
     }
 }
 
-/// What a kind of node reads, in words.
-fn reads(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Encoder => "a vision encoder reads \"image\" and nothing else",
-        Kind::Fusion => "a fusion reads the feature maps of one or more vision encoders",
-        Kind::Projector => "a projector reads the output of one vision encoder or fusion",
-        _ => "an LLM reads the visual tokens of at most one node, and \"text\"",
-    }
-}
-
-/// What an input gives, in words, if it is known.
-fn gives(draft: &Draft<'_>, input: Input) -> Option<String> {
-    Some(match input {
-        Input::Image => "the picture".to_owned(),
-        Input::Text => "the conversation".to_owned(),
-        Input::Node(node) => match draft.nodes[node].kind()? {
-            Kind::Encoder => "a feature map".to_owned(),
-            Kind::Llm => "an LLM's predictions".to_owned(),
-            _ => "visual tokens".to_owned(),
-        },
-    })
-}
-
-fn fits(draft: &Draft<'_>, kind: Kind, input: Input) -> bool {
-    let other = match input {
-        Input::Image => return kind == Kind::Encoder,
-        Input::Text => return kind == Kind::Llm,
-        Input::Node(node) => draft.nodes[node].kind(),
-    };
-    match (kind, other) {
-        (_, None) => true,
-        (Kind::Encoder, _) | (_, Some(Kind::Llm)) => false,
-        (Kind::Fusion, Some(other)) => other == Kind::Encoder,
-        _ => true,
-    }
-}
-
-/// Wrong, missing and surplus inputs.
-fn ports(draft: &mut Draft<'_>, node: usize) {
-    let part = &draft.nodes[node];
-    let (Some(kind), spec) = (part.kind(), part.spec) else { return };
-    if spec.broken.contains(&"from") {
-        return;
-    }
-    let noun = article(kind.noun());
-    let inputs = part.inputs.clone();
-    let mut found = Vec::new();
-    let mut right = Vec::new();
-    let mut unknown = inputs.iter().any(Option::is_none);
-    for (at, (input, from)) in inputs.iter().zip(&spec.from).enumerate() {
-        match *input {
-            _ if draft.circle.contains(&(node, at)) => unknown = true,
-            Some(input) if !fits(draft, kind, input) => {
-                let Some(gives) = gives(draft, input) else { continue };
-                let message = format!("`{}` can't read {:?}", spec.id.value, from.value);
-                let mut problem =
-                    Problem::new(message, from.span.clone(), format!("this is {gives}"))
-                        .other(spec.plugin.name.span.clone(), noun.clone());
-                if let Input::Node(other) = input {
-                    let other = &draft.nodes[other];
-                    if let Some(kind) = other.kind() {
-                        let place = other.spec.plugin.name.span.clone();
-                        problem = problem.other(place, article(kind.noun()));
-                    }
-                }
-                found.push(problem.help(advice(kind, input)));
-            }
-            Some(input) => right.push((input, from)),
-            None => {}
-        }
-    }
-    unknown |= !found.is_empty();
-    let mut gap = !found.is_empty();
-    let texts: Vec<&Span> = right
-        .iter()
-        .filter(|(input, _)| *input == Input::Text)
-        .map(|(_, from)| &from.span)
-        .collect();
-    let others: Vec<&Span> = right
-        .iter()
-        .filter(|(input, _)| *input != Input::Text)
-        .map(|(_, from)| &from.span)
-        .collect();
-    if kind == Kind::Llm && texts.is_empty() && !unknown {
-        let message = format!("`{}` doesn't read \"text\"", spec.id.value);
-        let problem = Problem::new(message, spec.id.span.clone(), "doesn't get the conversation");
-        found.push(problem.help(reads(kind)));
-    } else if kind != Kind::Llm && others.is_empty() && !unknown {
-        let message = format!("`{}` reads nothing", spec.id.value);
-        let problem = Problem::new(message, spec.id.span.clone(), "its `from` is empty");
-        found.push(problem.help(reads(kind)));
-        gap = true;
-    }
-    for surplus in [&texts, &others] {
-        if let ([first, more @ ..], true) = (&surplus[..], kind != Kind::Fusion) {
-            for &second in more {
-                let message = format!("`{}` has too many inputs", spec.id.value);
-                let problem = Problem::new(message, second.clone(), "one too many");
-                let problem = problem.other((*first).clone(), "the first");
-                found.push(problem.help(match kind {
-                    Kind::Llm | Kind::Projector if !std::ptr::eq(surplus, &texts) => {
-                        format!("{}; join several vision encoders with a fusion", reads(kind))
-                    }
-                    _ => reads(kind).to_owned(),
-                }));
-            }
-        }
-    }
-    draft.problems.extend(found);
-    if gap {
-        draft.gaps.push(node);
-    }
-}
-
-fn advice(kind: Kind, input: Input) -> String {
-    match (kind, input) {
-        (Kind::Fusion | Kind::Projector, Input::Image) | (Kind::Llm, Input::Image) => {
-            format!("{}: put a vision encoder between", reads(kind))
-        }
-        _ => reads(kind).to_owned(),
-    }
-}
-
 /// What can be wrong with a node whatever it reads.
 fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
     let part = &draft.nodes[node];
@@ -175,7 +52,7 @@ fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
     {
         let place = plugin.place("tokenizer").unwrap_or(plugin.name.span.clone());
         let message = format!("there is no file {}", path.display());
-        let help = "a relative path starts at the folder of the experiment's file";
+        let help = "a relative path starts at the folder of this file";
         found.push(Problem::new(message, place, "the tokenizer").help(help));
     }
     let wrong = !found.is_empty();

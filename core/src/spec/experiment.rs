@@ -1,7 +1,8 @@
 //! `Experiment(…)`: nodes, stages and what the result is judged by.
 
-use super::form::{Form, Known, Place, name, number, text, texts};
+use super::form::{Form, Known};
 use super::syntax::Value;
+use super::values::{Place, name, number, text, texts};
 use super::{PluginSpec, Problem, Span, Spanned, StageSpec, Weights};
 
 /// An experiment as it was typed.

@@ -8,7 +8,7 @@ pub mod problem;
 pub mod stage;
 pub mod study;
 pub mod syntax;
-mod token;
+mod values;
 pub mod weights;
 
 use std::ops::Range;

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::experiment::file_name;
-use super::form::{Form, Known, Place, each, number, text};
+use super::form::{Form, Known};
 use super::syntax::{Item, Shape, Value};
+use super::values::{Place, each, number, text};
 use super::{PluginSpec, Problem, Span, Spanned, set};
 
 /// A study as it was typed.
@@ -73,6 +74,12 @@ impl Axis {
         }
     }
 
+    /// A value as it stands in a trial's name: on one line, without empty brackets and quotes.
+    pub fn short(value: &str) -> String {
+        let words = value.split_whitespace().collect::<Vec<_>>().join(" ");
+        words.strip_suffix("()").unwrap_or(&words).trim_matches('"').to_owned()
+    }
+
     /// The raw RON of its values, with their places.
     pub fn values(&self) -> Vec<Spanned<String>> {
         match self {
@@ -138,8 +145,7 @@ impl Study {
 fn vary(trial: &Trial, axis: &Axis) -> Vec<Trial> {
     let one = |value: Spanned<String>| {
         let source = set(&trial.source, &axis.path(), &value.value).ok()?;
-        let words = value.value.split_whitespace().collect::<Vec<_>>().join(" ");
-        let short = words.strip_suffix("()").unwrap_or(&words).trim_matches('"').to_owned();
+        let short = Axis::short(&value.value);
         let path = axis.name();
         let label = path.rsplit('.').next().unwrap_or(&path);
         // What doesn't differ is no part of the name.

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::form::{Form, Known, Place, text};
+use super::form::{Form, Known};
 use super::syntax::{Item, Shape, Value};
+use super::values::{Place, text};
 use super::{Problem, Spanned};
 
 /// Where a node's first values come from.
