@@ -1,1 +1,115 @@
-//! eagle-lab.
+//! eagle-lab: a declarative laboratory for how a multimodal language model should see.
+//!
+//! A binary with plugins of its own is three lines: mention their crate and call [`main`].
+//!
+//! ```ignore
+//! use my_encoder as _;
+//! fn main() -> std::process::ExitCode { eagle_lab::main() }
+//! ```
+
+mod check;
+mod file;
+mod plan;
+mod plugins;
+mod progress;
+mod query;
+mod run;
+mod table;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use eagle_core::registry::Registry;
+use tracing_subscriber::EnvFilter;
+
+/// Freed buffers are used again instead of going back to the system: a training step allocates the
+/// same sizes over and over.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A declarative laboratory for how a multimodal language model should see.
+#[derive(Parser)]
+#[command(name = "eagle-lab", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Arguments),
+    Plan(plan::Arguments),
+    Run(run::Arguments),
+    Query(query::Arguments),
+    Table(table::Arguments),
+    Plugins(plugins::Arguments),
+}
+
+/// How a command ended badly.
+enum Failure {
+    /// The input is wrong; the message is complete.
+    Input(String),
+    /// Something failed while running.
+    Running(String),
+}
+
+impl Failure {
+    fn input(error: impl ToString) -> Failure {
+        Failure::Input(error.to_string())
+    }
+
+    fn running(error: impl ToString) -> Failure {
+        Failure::Running(error.to_string())
+    }
+}
+
+/// Runs the program on the command line's arguments with every plugin that is linked in. The exit
+/// code is 0 when done, 1 when something failed while running, 2 when the input is wrong.
+pub fn main() -> ExitCode {
+    let filter =
+        EnvFilter::try_from_env("EAGLE_LAB_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let arguments = Arguments::parse();
+    let result = eagle_plugins::registry()
+        .map_err(Failure::input)
+        .and_then(|registry| dispatch(arguments.command, &registry));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Input(message)) => fail(&message, 2),
+        Err(Failure::Running(message)) => fail(&message, 1),
+    }
+}
+
+fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
+    match command {
+        Command::Check(arguments) => check::main(&arguments, registry),
+        Command::Plan(arguments) => plan::main(&arguments, registry),
+        Command::Run(arguments) => run::main(&arguments, registry),
+        Command::Query(arguments) => query::main(&arguments),
+        Command::Table(arguments) => table::main(&arguments),
+        Command::Plugins(arguments) => plugins::main(&arguments, registry),
+    }
+}
+
+fn fail(message: &str, code: u8) -> ExitCode {
+    // A rendered problem begins with its own `error`.
+    if message.contains("error:") || message.contains("\u{1b}[") {
+        eprintln!("{}", message.trim_end());
+    } else {
+        eprintln!("error: {message}");
+    }
+    ExitCode::from(code)
+}
+
+/// Writes to standard output; a reader that went away (`| head`) is no error.
+fn print(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Whether problems are drawn in colour.
+fn colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}

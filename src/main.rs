@@ -1,2 +1,5 @@
-//! eagle-lab.
-fn main() {}
+//! The program; all of it is in the library, so that a third party's binary can be as short.
+
+fn main() -> std::process::ExitCode {
+    eagle_lab::main()
+}

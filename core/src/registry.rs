@@ -16,6 +16,7 @@ use crate::data::preprocess::ImageSpec;
 use crate::data::{DataError, Dataset};
 use crate::nn::Builder;
 use crate::tensor::{Param, Result as TensorResult, Tensor};
+use crate::text::{TextError, Tokenizer};
 
 /// What a plugin is, and so where it may stand in an experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -276,14 +277,14 @@ pub trait ProjectorConfig: Debug + Send + Sync {
 /// Keys and values of the positions that an LLM has seen, per layer; it starts empty.
 #[derive(Debug, Default)]
 pub struct KvCache {
-    /// Per layer: keys and values, each `[B, T, H, D]`.
-    pub layers: Vec<(Tensor, Tensor)>,
+    /// Per layer: keys and values, each `[B, T, H, D]`; `None` before the first position.
+    pub layers: Vec<Option<(Tensor, Tensor)>>,
 }
 
 impl KvCache {
     /// The number of positions seen.
     pub fn len(&self) -> usize {
-        self.layers.first().map_or(0, |(keys, _)| keys.shape()[1])
+        self.layers.first().and_then(Option::as_ref).map_or(0, |(keys, _)| keys.shape()[1])
     }
 
     /// Whether no position was seen.
@@ -311,15 +312,6 @@ pub trait Llm {
     ) -> TensorResult<Tensor>;
 }
 
-/// Where an LLM's tokenizer comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub enum TokenizerSource {
-    /// The small tokenizer of the mini world, part of the program.
-    Embedded,
-    /// A Hugging Face `tokenizer.json`; a relative path starts at the experiment's folder.
-    File(std::path::PathBuf),
-}
-
 /// The configuration of an LLM.
 pub trait LlmConfig: Debug + Send + Sync {
     /// The width of its token embeddings.
@@ -328,8 +320,11 @@ pub trait LlmConfig: Debug + Send + Sync {
     fn vocabulary(&self) -> usize;
     /// The longest sequence, visual tokens included.
     fn context(&self) -> usize;
-    /// Its tokenizer.
-    fn tokenizer(&self) -> TokenizerSource;
+    /// Its tokenizer. A relative path starts at `base`, the experiment file's folder.
+    ///
+    /// # Errors
+    /// A file that can't be read or isn't a tokenizer.
+    fn tokenizer(&self, base: &Path) -> Result<Tokenizer, TextError>;
     /// Fields that contradict each other.
     ///
     /// # Errors

@@ -180,6 +180,17 @@ impl Grads {
         }
     }
 
+    /// Like [`Grads::add`], for a gradient that is needed elsewhere, too.
+    pub fn add_ref(&mut self, slot: Option<Slot>, gradient: &[f32]) {
+        let Some(slot) = slot else { return };
+        match self.of.get_mut(&slot) {
+            Some(sum) => crate::nn::kernels::add_assign(sum, gradient),
+            None => {
+                self.of.insert(slot, gradient.to_vec());
+            }
+        }
+    }
+
     /// What `slot` has so far, to accumulate into in place; `None` before the first contribution.
     pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Vec<f32>> {
         self.of.get_mut(&slot)
@@ -310,6 +321,23 @@ impl Tensor {
     where
         F: FnOnce(&mut Grads, Vec<f32>) -> Result<()> + 'static,
     {
+        Tensor::from_op_with(inputs, values, shape, |_| backward)
+    }
+
+    /// Like [`Tensor::from_op`], where the backward pass needs the result itself: `backward` is
+    /// made from the result's detached values, and only if the result records.
+    ///
+    /// # Errors
+    /// `values` don't fill `shape`; the device has no room.
+    pub fn from_op_with<F>(
+        inputs: &[&Tensor],
+        values: Vec<f32>,
+        shape: &[usize],
+        backward: impl FnOnce(Tensor) -> F,
+    ) -> Result<Tensor>
+    where
+        F: FnOnce(&mut Grads, Vec<f32>) -> Result<()> + 'static,
+    {
         let dev = match inputs.first() {
             Some(first) => first.dev().clone(),
             None => Dev::default(),
@@ -317,6 +345,7 @@ impl Tensor {
         let mut out = Tensor::new(&dev, values, shape)?;
         if let Some(input) = inputs.iter().find(|input| input.records()) {
             let slot = Slot::new();
+            let backward = backward(out.detached());
             out.tape = input.tape.clone();
             out.slot = Some(slot);
             out.tape.push(Box::new(move |grads| match grads.take(slot) {
@@ -332,20 +361,36 @@ impl Tensor {
     /// # Errors
     /// The tensor is not a single value, or a backward operation fails.
     pub fn backward(&self) -> Result<Grads> {
-        self.backward_scaled(1.0)
+        let mut grads = Grads::default();
+        self.backward_into(1.0, &mut grads)?;
+        Ok(grads)
     }
 
-    /// Like [`Tensor::backward`], with `scale` in place of 1 as this scalar's own gradient.
+    /// Starts the backward pass with `scale` in place of 1 as this scalar's own gradient, and adds
+    /// the gradients of the leaves to `grads`.
     ///
     /// # Errors
     /// The tensor is not a single value, or a backward operation fails.
-    pub fn backward_scaled(&self, scale: f32) -> Result<Grads> {
+    pub fn backward_into(&self, scale: f32, grads: &mut Grads) -> Result<()> {
         if self.len() != 1 {
             let detail = format!("starts from a single value, got the shape {:?}", self.shape);
             return Err(TensorError::Shape { op: "backward", detail });
         }
-        let mut grads = Grads::default();
         grads.add(self.slot(), vec![scale]);
+        self.tape.backward(grads)
+    }
+
+    /// Starts the backward pass from this tensor, of any shape, whose gradient is given.
+    ///
+    /// # Errors
+    /// The gradient has another number of values, or a backward operation fails.
+    pub fn backward_from(&self, gradient: Vec<f32>) -> Result<Grads> {
+        if self.len() != gradient.len() {
+            let detail = format!("a gradient of {} for {:?}", gradient.len(), self.shape);
+            return Err(TensorError::Shape { op: "backward", detail });
+        }
+        let mut grads = Grads::default();
+        grads.add(self.slot(), gradient);
         self.tape.backward(&mut grads)?;
         Ok(grads)
     }

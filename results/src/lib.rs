@@ -1,1 +1,32 @@
-//! eagle-results.
+//! eagle-lab's results: data frames on disk, SQL over them, and the paper's tables.
+//!
+//! Reads what runs leave under `OUT/runs`, keeps four Parquet files under `OUT/frames`, and is the
+//! only crate that uses Polars. Nothing here prints or exits.
+
+#![forbid(unsafe_code)]
+
+mod cell;
+mod error;
+mod frame;
+mod frames;
+mod paper;
+mod parquet;
+mod query;
+mod rows;
+mod runs;
+mod schema;
+mod stats;
+mod store;
+mod table;
+
+pub use cell::Cell;
+pub use error::ResultsError;
+pub use frame::{Format, Frame};
+pub use frames::{FramesSummary, build_frames, digest};
+pub use paper::{Published, published};
+pub use query::query;
+pub use schema::{AXIS_PREFIX, ColumnSchema, FRAMES_VERSION, Kind, TableSchema, schema};
+pub use stats::Test;
+pub use table::{
+    RowKind, SpreadOver, Table, TableCell, TableColumn, TableFormat, TableOptions, TableRow, table,
+};

@@ -1,6 +1,7 @@
 //! Samples, pictures and data sets: what a model learns from and is judged by.
 
 pub mod preprocess;
+pub mod sheet;
 
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -64,6 +65,20 @@ pub enum DataError {
         /// What is wrong, and what would be right.
         detail: String,
     },
+    /// Encoded bytes that aren't a picture.
+    #[error("broken picture: {detail}")]
+    Picture {
+        /// What the decoder says.
+        detail: String,
+    },
+    /// A field of a data set's configuration out of its range.
+    #[error("{dataset}: {detail}")]
+    Config {
+        /// The data set's name in an experiment file.
+        dataset: &'static str,
+        /// The field, and what it can be.
+        detail: String,
+    },
     /// A sample that can't be used.
     #[error("sample {sample:?}: {detail}")]
     Sample {
@@ -72,6 +87,17 @@ pub enum DataError {
         /// What is wrong, and what would be right.
         detail: String,
     },
+}
+
+impl DataError {
+    /// The same error, naming the sample that it is about.
+    #[must_use]
+    pub fn of_sample(self, sample: &str) -> Self {
+        match self {
+            Self::Sample { .. } => self,
+            other => Self::Sample { sample: sample.to_string(), detail: other.to_string() },
+        }
+    }
 }
 
 /// A finite, indexed set of samples. The same index gives the same sample, always, on any thread.

@@ -1,10 +1,190 @@
-//! From a picture to a tensor. (Placeholder of the agreed type; the `world` branch has the body.)
+//! From a picture to the numbers that a vision encoder reads.
+//!
+//! Resizing is Pillow's: the filter's support grows with the reduction (so nothing aliases), the
+//! horizontal pass comes first, and the middle is rounded to 8 bits. `Pad` is LLaVA's
+//! `expand2square`, `Crop` is Hugging Face's `CLIPImageProcessor`. Alpha is dropped, as Pillow's
+//! `convert("RGB")` does; 16 bits are scaled to 8 (Pillow clips them).
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Seek};
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::{ImageReader, RgbImage, imageops};
 use serde::{Deserialize, Serialize};
 
-/// How a picture becomes an encoder's input.
+use super::{DataError, Picture};
+
+/// Mean of CLIP's training pictures, per channel, in 0..1.
+pub const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+/// Standard deviation of CLIP's training pictures.
+pub const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
+/// Mean of ImageNet's training pictures, per channel, in 0..1.
+pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// Standard deviation of ImageNet's training pictures.
+pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// What an encoder wants its input to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ImageSpec {
-    /// Side in pixels.
+    /// Side of the square, in pixels.
     pub size: usize,
+    /// How a picture that isn't square becomes one.
+    pub fit: Fit,
+    /// How its pixels are interpolated.
+    pub filter: Filter,
+    /// Subtracted per channel, after scaling to 0..1.
+    pub mean: [f32; 3],
+    /// What the difference is divided by, per channel.
+    pub std: [f32; 3],
+}
+
+impl Default for ImageSpec {
+    fn default() -> Self {
+        Self {
+            size: 64,
+            fit: Fit::Stretch,
+            filter: Filter::Bicubic,
+            mean: CLIP_MEAN,
+            std: CLIP_STD,
+        }
+    }
+}
+
+/// How a picture that isn't square becomes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fit {
+    /// Both sides are resized; proportions change.
+    Stretch,
+    /// Bars of the mean colour are added; nothing is lost.
+    Pad,
+    /// The shorter side is resized to the square's, the middle of the longer one is kept.
+    Crop,
+}
+
+/// How pixels are interpolated, with Pillow's kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Filter {
+    /// A triangle.
+    Bilinear,
+    /// Catmull and Rom's cubic (a = -0.5).
+    Bicubic,
+}
+
+/// The picture as `[3, S, S]`, channel by channel, normalised. A drawn picture is drawn at
+/// `S x S`, so that it is as sharp as the size allows.
+///
+/// # Errors
+/// A file that is missing or broken.
+pub fn prepare(picture: &Picture, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
+    Ok(normalise(&square(picture, spec)?, spec.mean, spec.std))
+}
+
+/// The picture at `S x S`, before normalisation: what [`prepare`] shows to an encoder.
+///
+/// # Errors
+/// A file that is missing or broken.
+pub fn square(picture: &Picture, spec: &ImageSpec) -> Result<RgbImage, DataError> {
+    let size = spec.size as u32;
+    match picture {
+        Picture::Drawn(scene) => Ok(scene.draw(size, size)),
+        Picture::File(_) | Picture::Bytes(_) => {
+            let image = decode(picture)?;
+            fit(image, spec).map_err(|detail| broken(picture, detail))
+        }
+    }
+}
+
+/// The picture's own pixels; a drawn one, which has none, at 224 x 224.
+///
+/// # Errors
+/// A file that is missing or broken.
+pub fn decode(picture: &Picture) -> Result<RgbImage, DataError> {
+    match picture {
+        Picture::Drawn(scene) => Ok(scene.draw(224, 224)),
+        Picture::Bytes(bytes) => read(picture, Cursor::new(bytes.as_ref())),
+        Picture::File(path) => {
+            let file =
+                File::open(path).map_err(|error| DataError::Read { path: path.clone(), error })?;
+            read(picture, BufReader::new(file))
+        }
+    }
+}
+
+/// `[3, H, W]` mirrored left to right, in place: an augmentation, which is the trainer's to
+/// decide (a data set gives the same sample whenever it is asked).
+pub fn mirror(planes: &mut [f32], width: usize) {
+    planes.chunks_exact_mut(width).for_each(<[f32]>::reverse);
+}
+
+fn read(picture: &Picture, from: impl BufRead + Seek) -> Result<RgbImage, DataError> {
+    let reader = ImageReader::new(from)
+        .with_guessed_format()
+        .map_err(|error| broken(picture, error.to_string()))?;
+    let image = reader.decode().map_err(|error| broken(picture, error.to_string()))?;
+    Ok(image.to_rgb8())
+}
+
+fn broken(picture: &Picture, detail: String) -> DataError {
+    match picture {
+        Picture::File(path) => DataError::File { path: path.clone(), detail },
+        Picture::Bytes(_) | Picture::Drawn(_) => DataError::Picture { detail },
+    }
+}
+
+fn fit(image: RgbImage, spec: &ImageSpec) -> Result<RgbImage, String> {
+    let size = spec.size as u32;
+    match spec.fit {
+        Fit::Stretch => resize(image, size, size, spec.filter),
+        Fit::Pad => resize(pad(image, spec.mean), size, size, spec.filter),
+        Fit::Crop => {
+            let (width, height) = image.dimensions();
+            let short = width.min(height).max(1);
+            let long = |side: u32| (u64::from(size) * u64::from(side) / u64::from(short)) as u32;
+            let image = resize(image, long(width), long(height), spec.filter)?;
+            let (left, top) = ((image.width() - size) / 2, (image.height() - size) / 2);
+            Ok(imageops::crop_imm(&image, left, top, size, size).to_image())
+        }
+    }
+}
+
+/// LLaVA's `expand2square`: the picture in the middle of a square of the mean colour.
+fn pad(image: RgbImage, mean: [f32; 3]) -> RgbImage {
+    let (width, height) = image.dimensions();
+    if width == height {
+        return image;
+    }
+    let side = width.max(height);
+    let mut square = RgbImage::from_pixel(side, side, image::Rgb(mean.map(|m| (m * 255.0) as u8)));
+    let (left, top) = ((side - width) / 2, (side - height) / 2);
+    imageops::replace(&mut square, &image, i64::from(left), i64::from(top));
+    square
+}
+
+fn resize(image: RgbImage, width: u32, height: u32, filter: Filter) -> Result<RgbImage, String> {
+    if image.dimensions() == (width, height) {
+        return Ok(image);
+    }
+    let filter = match filter {
+        Filter::Bilinear => FilterType::Bilinear,
+        Filter::Bicubic => FilterType::CatmullRom,
+    };
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false);
+    let from = ImageRef::new(image.width(), image.height(), image.as_raw(), PixelType::U8x3)
+        .map_err(|error| error.to_string())?;
+    let mut to = Image::new(width, height, PixelType::U8x3);
+    Resizer::new().resize(&from, &mut to, Some(&options)).map_err(|error| error.to_string())?;
+    RgbImage::from_raw(width, height, to.into_vec()).ok_or_else(|| "too large".to_string())
+}
+
+fn normalise(image: &RgbImage, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
+    let pixels = image.as_raw();
+    let mut planes = Vec::with_capacity(pixels.len());
+    for channel in 0..3 {
+        let table: [f32; 256] =
+            std::array::from_fn(|v| (v as f32 / 255.0 - mean[channel]) / std[channel]);
+        planes.extend(pixels.iter().skip(channel).step_by(3).map(|&v| table[usize::from(v)]));
+    }
+    planes
 }

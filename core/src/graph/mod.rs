@@ -10,6 +10,7 @@ mod reach;
 mod shapes;
 mod stages;
 mod study;
+mod view;
 mod weights;
 
 use std::collections::BTreeMap;

@@ -1,16 +1,16 @@
 //! What flows between the nodes: ports first, then shapes, from the image to the LLM.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 use super::configure::misfit;
 use super::draft::{Built, Draft, Input, Part};
 use super::{Context, Port};
 use crate::nn::{ParamShape, Store};
-use crate::registry::{
-    Cost, Kind, LlmConfig, MapShape, Misfit, Plugin, TokenizerSource, TokensShape,
-};
+use crate::registry::{Cost, Kind, LlmConfig, MapShape, Misfit, Plugin, TokensShape};
 use crate::spec::{Problem, Span};
 use crate::tensor::TensorError;
+use crate::text::TextError;
 
 /// Checks every node's inputs and finds its output, parameters and cost.
 pub(super) fn flow(draft: &mut Draft<'_>, context: &Context<'_>) {
@@ -47,13 +47,28 @@ fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
     let plugin = &part.spec.plugin;
     let mut found = Vec::new();
     found.extend(config.validate().err().map(|error| misfit(plugin, error, &[])));
-    if let TokenizerSource::File(path) = config.tokenizer()
-        && !context.base.join(&path).is_file()
-    {
-        let place = plugin.place("tokenizer").unwrap_or(plugin.name.span.clone());
-        let message = format!("there is no file {}", path.display());
-        let help = "a relative path starts at the folder of this file";
-        found.push(Problem::new(message, place, "the tokenizer").help(help));
+    match config.tokenizer(context.base) {
+        Err(error) => {
+            let place = plugin.place("tokenizer").unwrap_or(plugin.name.span.clone());
+            let help = "a relative path starts at the folder of this file";
+            let message = match &error {
+                TextError::Read { path, error } if error.kind() == ErrorKind::NotFound => {
+                    let path = path.strip_prefix(context.base).unwrap_or(path);
+                    format!("there is no file {}", path.display())
+                }
+                _ => error.to_string(),
+            };
+            found.push(Problem::new(message, place, "the tokenizer").help(help));
+        }
+        Ok(tokenizer) if tokenizer.vocabulary_size() > config.vocabulary() => {
+            let place = plugin.place("vocabulary").unwrap_or(plugin.name.span.clone());
+            let (tokens, embeddings) = (tokenizer.vocabulary_size(), config.vocabulary());
+            let message =
+                format!("the tokenizer has {tokens} tokens, the LLM only {embeddings} embeddings");
+            let help = format!("set `vocabulary` to {tokens} or more");
+            found.push(Problem::new(message, place, "too few embeddings").help(help));
+        }
+        Ok(_) => {}
     }
     let wrong = !found.is_empty();
     draft.problems.extend(found);

@@ -1,5 +1,9 @@
-//! Operations and layers.
+//! The operations and layers that plugins are built from.
+
 pub mod builder;
+pub mod cost;
 pub mod kernels;
+pub mod layers;
+pub mod ops;
 
 pub use builder::{Builder, Init, ParamShape, Store};

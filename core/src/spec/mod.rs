@@ -19,7 +19,7 @@ pub use edit::set;
 pub use experiment::{Experiment, NodeSpec};
 pub use plugin::{FieldSpec, PluginSpec};
 pub use problem::{Label, Problem, render};
-pub use stage::{Schedule, StageSpec, TEMPLATES, TooLong};
+pub use stage::{Schedule, StageSpec, TooLong};
 pub use study::{Axis, Study, Trial};
 pub use weights::Weights;
 

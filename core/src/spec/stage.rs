@@ -5,9 +5,8 @@ use super::problem::did_you_mean;
 use super::syntax::{Item, Shape, Value};
 use super::values::{Place, choice, each, name, number, option, text, texts};
 use super::{PluginSpec, Problem, Span, Spanned};
-
-/// The conversation templates that a stage may name.
-pub const TEMPLATES: [&str; 2] = ["plain", "vicuna_v1"];
+use crate::text::Template;
+pub use crate::text::TooLong;
 
 /// How the learning rate goes down after the warm-up.
 #[derive(
@@ -21,20 +20,6 @@ pub enum Schedule {
     Linear,
     /// Not at all.
     Constant,
-}
-
-/// What becomes of a sample that is longer than `max_length`.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
-)]
-pub enum TooLong {
-    /// The run stops and names the sample.
-    #[default]
-    Error,
-    /// Its end is cut off, and counted.
-    Truncate,
-    /// It is left out, and counted.
-    Skip,
 }
 
 /// A stage as it was typed.
@@ -234,11 +219,12 @@ fn betas(place: &Place<'_>) -> Read<(f64, f64)> {
 
 fn template(place: &Place<'_>) -> Read<Spanned<String>> {
     let template = text(place)?;
-    if TEMPLATES.contains(&template.value.as_str()) {
+    if Template::named(&template.value).is_some() {
         return Ok(template);
     }
+    let known = Template::ALL.map(Template::name);
     let message = format!("there is no conversation template {:?}", template.value);
-    let help = did_you_mean(&template.value, "templates", &TEMPLATES);
+    let help = did_you_mean(&template.value, "templates", &known);
     Err(vec![Problem::new(message, template.span, "unknown template").help(help)])
 }
 

@@ -13,8 +13,9 @@ use eagle_core::graph::{self, Context, Graph};
 use eagle_core::registry::Registry;
 use eagle_core::spec::{self, File, Problem, Study, Trial};
 
+/// A relative path, so that messages that name it are the same on every machine.
 fn fixtures(folder: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(folder)
+    Path::new("../tests/fixtures").join(folder)
 }
 
 /// The `.ron` files of a folder, by name.

@@ -1,8 +1,27 @@
-//! The operations that cost time, on slices.
+//! The operations that cost time, on slices: multi-threaded, vectorised, forward and backward.
+//!
+//! Work is cut into chunks whose size depends on the data alone, and partial results are added in
+//! the order of the chunks, so that the same bits come out for any number of threads.
+//! The only folder with `unsafe`.
+#![allow(unsafe_code)]
 
-/// `y += x`, element by element.
-pub fn add_assign(y: &mut [f32], x: &[f32]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y += x;
-    }
-}
+pub mod activation;
+pub mod adamw;
+pub mod allocator;
+pub mod attention;
+pub mod conv;
+pub mod cross_entropy;
+pub mod elementwise;
+pub mod gemm;
+pub mod grid_sample;
+pub mod linear;
+pub mod memory;
+pub mod norm;
+pub mod resize;
+pub mod rotary;
+pub mod rows;
+pub mod simd;
+
+pub use adamw::{AdamW, adamw, sum_of_squares};
+pub use elementwise::add_assign;
+pub use memory::{chunked, split_rows, uninit};

@@ -1,0 +1,199 @@
+//! Answers to a benchmark's questions: greedy generation with a key/value cache.
+//!
+//! Prompts of one length are answered together, so that no padding can change a number. A *blind*
+//! evaluation shows every picture as the mean colour of its preparation (zeros after
+//! normalisation): what the model knows without seeing.
+
+use std::collections::BTreeMap;
+
+use crate::data::{DataError, Dataset, Sample};
+use crate::model::Model;
+use crate::nn::ops::{self, Activation, Row};
+use crate::record::{Prediction, Score};
+use crate::registry::{BenchmarkConfig, KvCache, NoTap};
+use crate::tensor::{Tensor, TensorError};
+use crate::train::loader::{Batch, Sequence, TextSpec, pictures};
+
+/// Why an evaluation stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    /// A question that can't be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// An operation failed: out of memory, or a plugin broke its promise.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// The tokenizer and the template don't fit each other.
+    #[error("{0}")]
+    Text(String),
+}
+
+/// How a benchmark is asked.
+pub struct Exam<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// How questions become sequences.
+    pub text: &'a TextSpec,
+    /// The benchmark.
+    pub benchmark: &'a dyn BenchmarkConfig,
+    /// Its questions.
+    pub questions: &'a dyn Dataset,
+    /// Whether the pictures are withheld.
+    pub blind: bool,
+    /// Questions answered together.
+    pub batch: usize,
+}
+
+/// Answers every question, in the order of the data set. `watch` hears how many are done, and stops
+/// the evaluation by returning `false`; the result is `None` then.
+///
+/// # Errors
+/// A question can't be used, or an operation fails.
+pub fn answer(
+    exam: &Exam<'_>,
+    watch: &mut dyn FnMut(usize, usize) -> bool,
+) -> Result<Option<Vec<Prediction>>, EvaluateError> {
+    let mut by_length: BTreeMap<(usize, bool), Vec<(usize, Sample, Sequence)>> = BTreeMap::new();
+    for index in 0..exam.questions.len() {
+        let sample = exam.questions.sample(index)?;
+        let prompt = exam.text.prompt(&sample, exam.benchmark.max_new_tokens())?;
+        let group = by_length.entry((prompt.rows.len(), prompt.pictured)).or_default();
+        group.push((index, sample, prompt));
+    }
+    let mut answers: Vec<(usize, Prediction)> = Vec::new();
+    for group in by_length.values() {
+        for chunk in group.chunks(exam.batch.max(1)) {
+            let texts = exam.generate(chunk)?;
+            for ((index, sample, _), text) in chunk.iter().zip(texts) {
+                answers.push((*index, exam.judge(sample, text)));
+            }
+            if !watch(answers.len(), exam.questions.len()) {
+                return Ok(None);
+            }
+        }
+    }
+    answers.sort_by_key(|(index, _)| *index);
+    Ok(Some(answers.into_iter().map(|(_, prediction)| prediction).collect()))
+}
+
+/// The mean score of predictions, and its standard error.
+pub fn score(benchmark: &dyn BenchmarkConfig, predictions: &[Prediction], blind: bool) -> Score {
+    let n = predictions.len();
+    let mean = predictions.iter().map(|p| p.score).sum::<f64>() / n.max(1) as f64;
+    let squares: f64 = predictions.iter().map(|p| (p.score - mean).powi(2)).sum();
+    let standard_error = (n > 1).then(|| (squares / (n - 1) as f64 / n as f64).sqrt());
+    Score {
+        benchmark: benchmark.name(),
+        metric: benchmark.metric().into(),
+        value: mean,
+        n,
+        standard_error,
+        blind,
+    }
+}
+
+impl Exam<'_> {
+    fn judge(&self, sample: &Sample, prediction: String) -> Prediction {
+        let turn = sample.turns.last();
+        let answer = turn.map(|turn| turn.answer.clone()).unwrap_or_default();
+        let score = self.benchmark.score(&prediction, &answer);
+        Prediction {
+            sample: sample.id.clone(),
+            question: turn.map(|turn| turn.question.clone()).unwrap_or_default(),
+            prediction,
+            answer,
+            score,
+            correct: score >= 1.0,
+        }
+    }
+
+    /// The answers to prompts of one length.
+    fn generate(
+        &self,
+        prompts: &[(usize, Sample, Sequence)],
+    ) -> Result<Vec<String>, EvaluateError> {
+        let visual = self.look(prompts)?;
+        let mut rows: Vec<Row> = Vec::new();
+        for (at, (_, _, prompt)) in prompts.iter().enumerate() {
+            rows.extend(prompt.rows.iter().map(|row| match row {
+                Row::Visual(i) => Row::Visual(at * self.text.visual_tokens + i),
+                other => *other,
+            }));
+        }
+        let stop = self.text.template.stop(&self.text.tokenizer);
+        let stop = stop.map_err(|error| EvaluateError::Text(error.to_string()))?;
+        let mut said: Vec<Vec<u32>> = vec![Vec::new(); prompts.len()];
+        let mut done = vec![false; prompts.len()];
+        let mut cache = KvCache::default();
+        let mut visual = visual;
+        for _ in 0..self.benchmark.max_new_tokens() {
+            let next = self.next(visual.take().as_ref(), &rows, prompts.len(), &mut cache)?;
+            for ((said, done), &token) in said.iter_mut().zip(&mut done).zip(&next) {
+                *done |= token == stop;
+                if !*done {
+                    said.push(token);
+                }
+            }
+            if done.iter().all(|done| *done) {
+                break;
+            }
+            rows = next.into_iter().map(Row::Token).collect();
+        }
+        said.iter()
+            .map(|ids| {
+                let text = self.text.tokenizer.decode(ids);
+                text.map(|text| text.trim().to_owned())
+                    .map_err(|error| EvaluateError::Text(error.to_string()))
+            })
+            .collect()
+    }
+
+    /// The visual tokens of the prompts' pictures; `None` if they have none.
+    fn look(&self, prompts: &[(usize, Sample, Sequence)]) -> Result<Option<Tensor>, EvaluateError> {
+        if !prompts.first().is_some_and(|(_, _, prompt)| prompt.pictured) {
+            return Ok(None);
+        }
+        let samples: Vec<&Sample> = prompts.iter().map(|(_, sample, _)| sample).collect();
+        let specs = &self.model.images;
+        let images = match self.blind {
+            true => {
+                let side = |spec: &crate::data::preprocess::ImageSpec| spec.size;
+                let empty = |s: usize| (vec![0.0; samples.len() * 3 * s * s], s);
+                specs.iter().map(side).map(empty).collect()
+            }
+            false => pictures(&samples, specs)?,
+        };
+        let mut batch = Batch { images, pictures: samples.len(), ..Batch::default() };
+        Ok(Some(self.model.see(&batch.tensors(self.model.dev())?)?))
+    }
+
+    /// The most likely token after each sequence.
+    fn next(
+        &self,
+        visual: Option<&Tensor>,
+        rows: &[Row],
+        batch: usize,
+        cache: &mut KvCache,
+    ) -> Result<Vec<u32>, EvaluateError> {
+        let hidden = self.model.read(visual, rows, batch, Some(cache), &mut NoTap)?;
+        let length = rows.len() / batch;
+        let last: Vec<usize> = (1..=batch).map(|n| n * length - 1).collect();
+        let hidden = ops::gather_rows(&hidden, &last)?;
+        let head = self.model.llm()?.head().tensor();
+        let logits = ops::linear(&hidden, &head, None, Activation::None)?;
+        let (_, vocabulary) = logits.rows();
+        let values = logits.host();
+        Ok(values.chunks(vocabulary.max(1)).map(best).collect())
+    }
+}
+
+/// The position of the largest value; the first of equals.
+fn best(values: &[f32]) -> u32 {
+    let mut best = 0;
+    for (i, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = i;
+        }
+    }
+    best as u32
+}

@@ -1,0 +1,94 @@
+//! What the later steps ask of a linked graph.
+
+use petgraph::graph::NodeIndex;
+use serde::Serialize;
+use serde::ser::Serializer;
+
+use super::{Graph, Port, Source};
+use crate::registry::{MapShape, Plugin, TokensShape};
+
+impl Graph {
+    /// The name by which `from` calls a source.
+    pub fn source_name(&self, source: &Source) -> String {
+        match source {
+            Source::Image => "image".into(),
+            Source::Text => "text".into(),
+            Source::Node(index) => self.dag[*index].id.clone(),
+        }
+    }
+
+    /// The feature maps that a node reads, in the order of `from`.
+    pub fn map_inputs(&self, index: NodeIndex) -> Vec<MapShape> {
+        let map = |source: &Source| match source {
+            Source::Node(input) => match &self.dag[*input].output {
+                Port::Features(map) => Some(map.clone()),
+                Port::Tokens(_) | Port::Logits { .. } => None,
+            },
+            Source::Image | Source::Text => None,
+        };
+        self.dag[index].inputs.iter().filter_map(map).collect()
+    }
+
+    /// The visual tokens that a node reads; a feature map's vectors are visual tokens, too.
+    pub fn token_inputs(&self, index: NodeIndex) -> Vec<TokensShape> {
+        let tokens = |source: &Source| match source {
+            Source::Node(input) => match &self.dag[*input].output {
+                Port::Features(map) => Some(TokensShape { tokens: map.tokens, width: map.width }),
+                Port::Tokens(tokens) => Some(*tokens),
+                Port::Logits { .. } => None,
+            },
+            Source::Image | Source::Text => None,
+        };
+        self.dag[index].inputs.iter().filter_map(tokens).collect()
+    }
+
+    /// Visual tokens per image, as the LLM reads them.
+    pub fn visual_tokens(&self) -> usize {
+        self.token_inputs(self.llm).iter().map(|input| input.tokens).sum()
+    }
+
+    /// The width of the LLM's token embeddings.
+    pub fn llm_width(&self) -> usize {
+        match &self.dag[self.llm].plugin {
+            Plugin::Llm(llm) => llm.width(),
+            _ => 0,
+        }
+    }
+
+    /// The LLM's context, in tokens.
+    pub fn context(&self) -> usize {
+        match &self.dag[self.llm].plugin {
+            Plugin::Llm(llm) => llm.context(),
+            _ => 0,
+        }
+    }
+
+    /// The weights that the node called `id` starts from.
+    pub fn weights_of(&self, id: &str) -> Option<&crate::spec::Weights> {
+        self.dag.node_weights().find(|node| node.id == id).map(|node| &node.weights)
+    }
+
+    /// The longest sequence of stage number `stage`, in tokens.
+    pub fn length(&self, stage: usize) -> usize {
+        let limit = self.stages.get(stage).and_then(|stage| stage.spec.max_length);
+        limit.unwrap_or(usize::MAX).min(self.context())
+    }
+}
+
+impl Serialize for Port {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        enum Form<'a> {
+            Features(&'a MapShape),
+            Tokens(&'a TokensShape),
+            Logits { vocabulary: usize },
+        }
+        match self {
+            Port::Features(map) => Form::Features(map),
+            Port::Tokens(tokens) => Form::Tokens(tokens),
+            Port::Logits { vocabulary } => Form::Logits { vocabulary: *vocabulary },
+        }
+        .serialize(serializer)
+    }
+}

@@ -1,0 +1,132 @@
+//! Content addresses: what a stage or a run *is*, apart from what it is called.
+//!
+//! An identity hashes the resolved configuration, the plugins' versions, the identities of what it
+//! starts from, the data's fingerprint and the seed; nothing cosmetic, so that the same work is
+//! found again in whichever experiment or study it appears.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::graph::{Graph, Source, Stage};
+use crate::spec::Weights;
+
+/// Raised when the same configuration comes to give other numbers.
+const ENGINE: u32 = 1;
+
+/// The hash of a JSON value, independent of the order of its keys, as 32 hexadecimal digits.
+pub fn hash(value: &Value) -> String {
+    let mut hasher = blake3::Hasher::new();
+    feed(&mut hasher, value);
+    hasher.finalize().to_hex()[..32].to_owned()
+}
+
+fn feed(hasher: &mut blake3::Hasher, value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            let mut sorted: Vec<_> = fields.iter().collect();
+            sorted.sort_by_key(|(name, _)| name.as_str());
+            hasher.update(b"{");
+            for (name, value) in sorted {
+                feed(hasher, &Value::String(name.clone()));
+                feed(hasher, value);
+            }
+            hasher.update(b"}");
+        }
+        Value::Array(items) => {
+            hasher.update(b"[");
+            items.iter().for_each(|item| feed(hasher, item));
+            hasher.update(b"]");
+        }
+        // Length first, so that neighbours can't run into each other.
+        scalar => {
+            let text = scalar.to_string();
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        }
+    }
+}
+
+/// What a stage's configuration is, given the fingerprint of its data, the identity of the stage
+/// before it, and the identities of the weights that the nodes start from (by node id).
+pub fn stage(
+    graph: &Graph,
+    index: usize,
+    fingerprint: &str,
+    before: Option<&str>,
+    start: &[(String, Value)],
+) -> Value {
+    let Some(stage) = graph.stages.get(index) else { return Value::Null };
+    json!({
+        "engine": ENGINE,
+        "seed": graph.seed,
+        "index": index,
+        "graph": nodes(graph),
+        "before": before,
+        "start": start.iter().map(|(id, weights)| json!([id, weights])).collect::<Vec<_>>(),
+        "trains": trained_ids(graph, stage),
+        "data": { "plugin": stage.data.identity, "fingerprint": fingerprint },
+        "recipe": recipe(stage),
+    })
+}
+
+/// The ids of a stage's trained nodes, sorted.
+fn trained_ids(graph: &Graph, stage: &Stage) -> Vec<String> {
+    let mut ids: Vec<String> =
+        stage.trains.iter().map(|&index| graph.dag[index].id.clone()).collect();
+    ids.sort();
+    ids
+}
+
+/// The nodes' ids, configurations and inputs, independent of their order in the file.
+pub fn nodes(graph: &Graph) -> Value {
+    let mut nodes: Vec<(String, Value)> = graph
+        .dag
+        .node_weights()
+        .map(|node| {
+            let from: Vec<String> =
+                node.inputs.iter().map(|source: &Source| graph.source_name(source)).collect();
+            (node.id.clone(), json!({ "id": node.id, "plugin": node.identity, "from": from }))
+        })
+        .collect();
+    nodes.sort_by(|a, b| a.0.cmp(&b.0));
+    nodes.into_iter().map(|(_, node)| node).collect()
+}
+
+fn recipe(stage: &Stage) -> Value {
+    let spec = &stage.spec;
+    let mut lr_of: Vec<(String, f64)> =
+        spec.lr_of.iter().map(|(id, lr)| (id.value.clone(), *lr)).collect();
+    lr_of.sort_by(|a, b| a.0.cmp(&b.0));
+    json!({
+        "epochs": spec.epochs,
+        "batch": spec.batch,
+        "accumulate": spec.accumulate,
+        "lr": spec.lr,
+        "lr_of": lr_of,
+        "warmup": spec.warmup,
+        "schedule": spec.schedule,
+        "weight_decay": spec.weight_decay,
+        "betas": [spec.betas.0, spec.betas.1],
+        "eps": spec.eps,
+        "clip": spec.clip,
+        "template": spec.template.value,
+        "max_length": spec.max_length,
+        "too_long": spec.too_long,
+    })
+}
+
+/// What a checkpoint file is: the hash of its bytes and the prefix that is taken from it.
+///
+/// # Errors
+/// The file can't be read.
+pub fn file(path: &Path, weights: &Weights) -> std::io::Result<Value> {
+    let mut hasher = blake3::Hasher::new();
+    let mut reader = std::fs::File::open(path)?;
+    std::io::copy(&mut reader, &mut hasher)?;
+    let prefix = match weights {
+        Weights::File { prefix, .. } => prefix.as_str(),
+        Weights::Random | Weights::From { .. } => "",
+    };
+    Ok(json!({ "file": hasher.finalize().to_hex().as_str(), "prefix": prefix }))
+}

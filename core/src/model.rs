@@ -1,0 +1,274 @@
+//! From a graph to tensors: every node's module, its parameters initialised from the seed.
+
+use std::path::PathBuf;
+
+use crate::data::preprocess::ImageSpec;
+use crate::graph::{Graph, Source};
+use crate::nn::{Store, ops};
+use crate::registry::{
+    Encoder, Features, Fusion, KvCache, Llm, MapShape, NoTap, Plugin, Projector, Tap, TokensShape,
+};
+use crate::seed;
+use crate::tensor::{Dev, Param, Result, Tape, Tensor, TensorError};
+use crate::weights::WeightsError;
+
+/// Why a model can't be built.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The device has no room, or a plugin broke its promise.
+    #[error("node `{node}`: {error}")]
+    Build {
+        /// The node.
+        node: String,
+        /// What went wrong.
+        error: TensorError,
+    },
+    /// Weights that can't be loaded.
+    #[error("weights of node `{node}`: {error}")]
+    Weights {
+        /// The node.
+        node: String,
+        /// What is wrong with them.
+        error: WeightsError,
+    },
+    /// A tokenizer that can't be loaded.
+    #[error("tokenizer of node `{node}`: {detail}")]
+    Tokenizer {
+        /// The node.
+        node: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A file that is not there.
+    #[error("{path} is not there", path = path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+enum Module {
+    /// With the position of its image among the model's [`Model::images`].
+    Encoder(Box<dyn Encoder>, usize),
+    Fusion(Box<dyn Fusion>),
+    Projector(Box<dyn Projector>),
+    Llm(Box<dyn Llm>),
+}
+
+/// What flows between nodes.
+#[derive(Clone)]
+enum Value {
+    Features(Features),
+    Tokens(Tensor),
+}
+
+/// A built node.
+pub struct ModelNode {
+    /// Its id in the file.
+    pub id: String,
+    /// Its parameters, under the names of its reference checkpoint.
+    pub params: Vec<Param>,
+    module: Module,
+    /// Positions in [`Model::nodes`], in the order of `from`.
+    inputs: Vec<usize>,
+}
+
+/// Every node's module, in the order in which they run.
+pub struct Model {
+    /// The nodes.
+    pub nodes: Vec<ModelNode>,
+    /// The different ways in which pictures must be prepared; a batch has one tensor for each.
+    pub images: Vec<ImageSpec>,
+    /// Visual tokens per image.
+    pub visual_tokens: usize,
+    dev: Dev,
+}
+
+/// Builds every node, its parameters initialised from the graph's seed and the node's id.
+///
+/// # Errors
+/// The device has no room.
+pub fn build(graph: &Graph, dev: &Dev) -> std::result::Result<Model, ModelError> {
+    let mut model = Model {
+        nodes: Vec::new(),
+        images: Vec::new(),
+        visual_tokens: graph.visual_tokens(),
+        dev: dev.clone(),
+    };
+    for &index in &graph.order {
+        let node = &graph.dag[index];
+        let position = |source: &Source| match source {
+            Source::Node(input) => graph.order.iter().position(|done| done == input),
+            Source::Image | Source::Text => None,
+        };
+        let inputs = node.inputs.iter().filter_map(position).collect();
+        let mut store = Store::new(dev, seed::derive(graph.seed, &node.id));
+        let module = build_module(graph, index, &mut store, &mut model.images)
+            .map_err(|error| ModelError::Build { node: node.id.clone(), error })?;
+        let params = store.into_params();
+        model.nodes.push(ModelNode { id: node.id.clone(), params, module, inputs });
+    }
+    Ok(model)
+}
+
+fn build_module(
+    graph: &Graph,
+    index: petgraph::graph::NodeIndex,
+    store: &mut Store,
+    images: &mut Vec<ImageSpec>,
+) -> Result<Module> {
+    let node = &graph.dag[index];
+    let mut root = store.root();
+    let tokens = || {
+        graph.token_inputs(index).first().copied().unwrap_or(TokensShape { tokens: 0, width: 0 })
+    };
+    Ok(match &node.plugin {
+        Plugin::Encoder(config) => {
+            let spec = config.image();
+            let image = images.iter().position(|known| *known == spec).unwrap_or_else(|| {
+                images.push(spec);
+                images.len() - 1
+            });
+            Module::Encoder(config.build(&mut root)?, image)
+        }
+        Plugin::Fusion(config) => {
+            let inputs: Vec<MapShape> = graph.map_inputs(index);
+            Module::Fusion(config.build(&inputs, &mut root)?)
+        }
+        Plugin::Projector(config) => {
+            Module::Projector(config.build(tokens(), graph.llm_width(), &mut root)?)
+        }
+        Plugin::Llm(config) => Module::Llm(config.build(&mut root)?),
+        Plugin::Dataset(_) | Plugin::Benchmark(_) => {
+            return Err(TensorError::Shape { op: "build", detail: "not a node".into() });
+        }
+    })
+}
+
+impl Model {
+    /// Hangs the parameters of the given nodes on `tape` and freezes all others.
+    pub fn train(&self, nodes: &[&str], tape: &Tape) {
+        for node in &self.nodes {
+            let tape =
+                if nodes.contains(&node.id.as_str()) { tape.clone() } else { Tape::default() };
+            node.params.iter().for_each(|param| param.set_tape(&tape));
+        }
+    }
+
+    /// The device on which the model lives.
+    pub fn dev(&self) -> &Dev {
+        &self.dev
+    }
+
+    /// The LLM.
+    ///
+    /// # Errors
+    /// There is none, which `link` rules out.
+    pub fn llm(&self) -> Result<&dyn Llm> {
+        let llm = self.nodes.iter().find_map(|node| match &node.module {
+            Module::Llm(llm) => Some(llm.as_ref()),
+            _ => None,
+        });
+        llm.ok_or_else(|| TensorError::Shape { op: "model", detail: "no LLM".into() })
+    }
+
+    /// The visual tokens `[B, N, C]` that the LLM reads. `images`: one `[B, 3, S, S]` for each of
+    /// [`Model::images`].
+    ///
+    /// # Errors
+    /// A plugin broke its promise, or the device fails.
+    pub fn see(&self, images: &[Tensor]) -> Result<Tensor> {
+        self.see_tapped(images, &mut |_, _| {})
+    }
+
+    /// Like [`Model::see`], showing every node's output to `look` by its id.
+    ///
+    /// # Errors
+    /// A plugin broke its promise, or the device fails.
+    pub fn see_tapped(
+        &self,
+        images: &[Tensor],
+        look: &mut dyn FnMut(&str, &Tensor),
+    ) -> Result<Tensor> {
+        let mut values: Vec<Option<Value>> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let value = self.run(node, images, &values)?;
+            match &value {
+                Some(Value::Features(features)) => look(&node.id, &features.map),
+                Some(Value::Tokens(tokens)) => look(&node.id, tokens),
+                None => {
+                    let seen = node.inputs.first().and_then(|&input| values[input].clone());
+                    return Ok(seen
+                        .ok_or_else(|| broken("the LLM has no visual tokens"))?
+                        .tokens());
+                }
+            }
+            values.push(value);
+        }
+        Err(broken("the graph has no LLM"))
+    }
+
+    fn run(
+        &self,
+        node: &ModelNode,
+        images: &[Tensor],
+        values: &[Option<Value>],
+    ) -> Result<Option<Value>> {
+        let input = |i: usize| {
+            values.get(i).cloned().flatten().ok_or_else(|| broken("an input is missing"))
+        };
+        Ok(Some(match &node.module {
+            Module::Encoder(encoder, image) => {
+                let image = images.get(*image).ok_or_else(|| broken("an image is missing"))?;
+                Value::Features(encoder.forward(image, &mut NoTap)?)
+            }
+            Module::Fusion(fusion) => {
+                let features = node
+                    .inputs
+                    .iter()
+                    .map(|&i| match input(i)? {
+                        Value::Features(features) => Ok(features),
+                        Value::Tokens(_) => Err(broken("a fusion joins feature maps")),
+                    })
+                    .collect::<Result<Vec<_>>>()?;
+                Value::Tokens(fusion.forward(&features)?)
+            }
+            Module::Projector(projector) => {
+                let first = *node.inputs.first().ok_or_else(|| broken("an input is missing"))?;
+                Value::Tokens(projector.forward(&input(first)?.tokens())?)
+            }
+            Module::Llm(_) => return Ok(None),
+        }))
+    }
+
+    /// The final hidden states `[batch, T, C]` of sequences given row by row. `visual`: the tokens
+    /// of the pictures in the batch, one after the other.
+    ///
+    /// # Errors
+    /// A plugin broke its promise, or the device fails.
+    pub fn read(
+        &self,
+        visual: Option<&Tensor>,
+        rows: &[ops::Row],
+        batch: usize,
+        cache: Option<&mut KvCache>,
+        tap: &mut dyn Tap,
+    ) -> Result<Tensor> {
+        let llm = self.llm()?;
+        let x = ops::splice(visual, &llm.embeddings().tensor(), rows, batch)?;
+        llm.forward(&x, cache, tap)
+    }
+}
+
+impl Value {
+    fn tokens(self) -> Tensor {
+        match self {
+            Value::Features(features) => features.map,
+            Value::Tokens(tokens) => tokens,
+        }
+    }
+}
+
+fn broken(detail: &str) -> TensorError {
+    TensorError::Shape { op: "model", detail: detail.into() }
+}

@@ -1,0 +1,78 @@
+//! Buffers, and cutting them into chunks for the threads.
+
+use rayon::prelude::*;
+
+/// Values per chunk of an element-wise kernel: 64 kB, which a core's L2 cache holds three of.
+pub const CHUNK: usize = 1 << 14;
+
+/// A buffer of `len` values that the caller writes before it reads any.
+///
+/// Zeroing a large buffer costs as much as the kernel that fills it. Debug builds fill it with NaN,
+/// so that a value which a kernel forgot shows in its test.
+pub fn uninit(len: usize) -> Vec<f32> {
+    let mut values = Vec::with_capacity(len);
+    if cfg!(debug_assertions) {
+        values.resize(len, f32::NAN);
+    } else {
+        // SAFETY: the capacity is `len`, every bit pattern is an f32, and by this function's
+        // contract (held by the NaN fill in debug builds) each value is written before it is read.
+        #[allow(clippy::uninit_vec)]
+        unsafe {
+            values.set_len(len);
+        }
+    }
+    values
+}
+
+/// Rows of `width` values per chunk, so that a chunk has about `CHUNK` values.
+pub fn rows_per_chunk(width: usize) -> usize {
+    (CHUNK / width.max(1)).clamp(1, CHUNK)
+}
+
+/// Calls `f(index, chunk)` on every `size` values of `out`, on all threads.
+pub fn chunked(out: &mut [f32], size: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+    let size = size.max(1);
+    if out.len() <= size {
+        if !out.is_empty() {
+            f(0, out);
+        }
+        return;
+    }
+    out.par_chunks_mut(size).enumerate().for_each(|(index, chunk)| f(index, chunk));
+}
+
+/// Values `index * size ..` of `values`, at most `size` of them: the twin of a chunk of the output.
+pub fn part(values: &[f32], index: usize, size: usize) -> &[f32] {
+    let start = (index * size).min(values.len());
+    &values[start..(start + size).min(values.len())]
+}
+
+/// Calls `f(index, chunk of a, chunk of b)` on equal numbers of rows of two outputs.
+pub fn split_rows(
+    (a, a_size): (&mut [f32], usize),
+    (b, b_size): (&mut [f32], usize),
+    f: impl Fn(usize, &mut [f32], &mut [f32]) + Sync,
+) {
+    let (a_size, b_size) = (a_size.max(1), b_size.max(1));
+    if a.len() <= a_size {
+        if !a.is_empty() || !b.is_empty() {
+            f(0, a, b);
+        }
+        return;
+    }
+    a.par_chunks_mut(a_size)
+        .zip(b.par_chunks_mut(b_size))
+        .enumerate()
+        .for_each(|(index, (a, b))| f(index, a, b));
+}
+
+/// Adds up per-chunk partial sums, `parts` rows of `width`, in the order of the chunks.
+pub fn sum_parts(parts: &[f32], width: usize) -> Vec<f32> {
+    let mut out = vec![0.0; width];
+    for part in parts.chunks_exact(width.max(1)) {
+        for (out, part) in out.iter_mut().zip(part) {
+            *out += part;
+        }
+    }
+    out
+}

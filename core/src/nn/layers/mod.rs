@@ -1,0 +1,13 @@
+//! Layers: parameters under the field's names, and the operation that they feed.
+
+mod attention;
+mod linear;
+mod mlp;
+mod norm;
+mod rope;
+
+pub use attention::{Attention, AttentionNames};
+pub use linear::{Conv2d, DepthwiseConv2d, Linear};
+pub use mlp::{GatedMlp, Mlp};
+pub use norm::{LayerNorm, RmsNorm};
+pub use rope::Rope;

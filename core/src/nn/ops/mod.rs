@@ -1,0 +1,35 @@
+//! The tape operations on tensors: shapes checked, values computed by the kernels, gradients only
+//! where something records. Row-major, channels last.
+
+mod activation;
+mod attention;
+mod conv;
+mod cross_entropy;
+mod elementwise;
+mod embedding;
+mod grid_sample;
+mod layout;
+mod linear;
+mod norm;
+mod resize;
+mod rotary;
+
+pub use activation::{Activation, activate, swiglu};
+pub use attention::{AttentionSpec, attention};
+pub use conv::{conv2d, depthwise_conv2d, patch_embed};
+pub use cross_entropy::{cross_entropy, softmax_cross_entropy};
+pub use elementwise::{add, add_rows, mul, mul_channels, scale, sub};
+pub use embedding::{Row, embedding, gather_rows, splice};
+pub use grid_sample::grid_sample;
+pub use layout::{average_pool, concat, mean_rows, narrow, pixel_shuffle, pixel_unshuffle};
+pub use linear::{linear, matmul};
+pub use norm::{layer_norm, rms_norm};
+pub use resize::{resize_bicubic, resize_bilinear};
+pub use rotary::{RotaryLayout, rotary, rotary_with};
+
+use crate::tensor::{Result, TensorError};
+
+/// Fails with `detail` unless `holds`.
+fn require(op: &'static str, holds: bool, detail: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(TensorError::Shape { op, detail: detail() }) }
+}

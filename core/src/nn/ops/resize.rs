@@ -1,0 +1,52 @@
+//! Resizing feature maps, as PyTorch's `F.interpolate` does.
+
+use super::require;
+use crate::nn::kernels::resize::{self as kernels, Taps};
+use crate::tensor::{Result, Tensor};
+
+/// Bilinear resize of `[B, H, W, C]`, without antialiasing.
+///
+/// # Errors
+/// `x` has other axes, or is empty.
+pub fn resize_bilinear(
+    x: &Tensor,
+    height: usize,
+    width: usize,
+    align_corners: bool,
+) -> Result<Tensor> {
+    resized("resize_bilinear", x, (height, width), |size, out| {
+        kernels::bilinear(size, out, align_corners)
+    })
+}
+
+/// Bicubic resize of `[B, H, W, C]`, corners not aligned.
+///
+/// # Errors
+/// `x` has other axes, or is empty.
+pub fn resize_bicubic(x: &Tensor, height: usize, width: usize, antialias: bool) -> Result<Tensor> {
+    let taps = if antialias { kernels::bicubic_antialias } else { kernels::bicubic };
+    resized("resize_bicubic", x, (height, width), taps)
+}
+
+fn resized(
+    op: &'static str,
+    x: &Tensor,
+    (height, width): (usize, usize),
+    taps: impl Fn(usize, usize) -> Taps,
+) -> Result<Tensor> {
+    let [batch, h, w, c] = x.dims(op)?;
+    require(op, h * w > 0 && height * width > 0, || {
+        format!("{:?} to {height} x {width}", x.shape())
+    })?;
+    if (h, w) == (height, width) {
+        return Ok(x.clone());
+    }
+    let (down, across) = (taps(h, height), taps(w, width));
+    let values = kernels::resize(&x.host(), (h, w, c), &down, &across);
+    let slot = x.slot();
+    Tensor::from_op(&[x], values, &[batch, height, width, c], move |grads, gradient| {
+        let (down, across) = (down.transposed(h), across.transposed(w));
+        grads.add(slot, kernels::resize(&gradient, (height, width, c), &down, &across));
+        Ok(())
+    })
+}

@@ -1,0 +1,244 @@
+//! What one stage does with the graph: who trains, who records, what is computed once, and what it
+//! costs in parameters, FLOPs and memory. Nothing is allocated.
+//!
+//! A node *trains* if the stage lists it and it has parameters. A node *records* if gradients must
+//! pass through it: if it trains, or if any of its inputs records. A frozen LLM behind a trained
+//! projector records and is not trained. The nodes that don't record are the frozen prefix: their
+//! outputs depend on the sample alone.
+
+use std::fmt;
+
+use petgraph::graph::NodeIndex;
+use serde::Serialize;
+
+use crate::graph::{Graph, Port, Source};
+use crate::registry::Cost;
+
+/// One node in one stage.
+#[derive(Debug, Clone, Serialize)]
+pub struct Planned {
+    /// Its id in the file.
+    pub id: String,
+    /// Its plugin.
+    pub plugin: String,
+    /// Where its inputs come from: `image`, `text` or a node's id.
+    pub inputs: Vec<String>,
+    /// What it promises.
+    pub output: Port,
+    /// Its parameters, in values.
+    pub parameters: u64,
+    /// Whether it gets updates.
+    pub trained: bool,
+    /// Whether gradients pass through it.
+    pub records: bool,
+    /// What its forward pass costs per sample.
+    pub cost: Cost,
+    #[serde(skip)]
+    index: NodeIndex,
+}
+
+/// What one stage does.
+#[derive(Debug, Clone, Serialize)]
+pub struct Schedule {
+    /// The stage's name; `evaluation` for a graph without stages.
+    pub stage: String,
+    /// Every node in the order in which it runs.
+    pub nodes: Vec<Planned>,
+    /// Visual tokens per image.
+    pub visual_tokens: usize,
+    /// The longest sequence that the LLM reads, in tokens.
+    pub length: usize,
+    /// Samples per forward pass.
+    pub batch: usize,
+}
+
+/// Plans stage number `stage` of the graph.
+pub fn plan(graph: &Graph, stage: usize) -> Schedule {
+    let spec = graph.stages.get(stage);
+    let mut nodes: Vec<Planned> = Vec::new();
+    for &index in &graph.order {
+        let node = &graph.dag[index];
+        let trained =
+            spec.is_some_and(|stage| stage.trains.contains(&index)) && !node.params.is_empty();
+        let behind = node.inputs.iter().any(|source| match source {
+            Source::Node(input) => nodes.iter().any(|done| done.index == *input && done.records),
+            Source::Image | Source::Text => false,
+        });
+        nodes.push(Planned {
+            id: node.id.clone(),
+            plugin: node.name.clone(),
+            inputs: node.inputs.iter().map(|source| graph.source_name(source)).collect(),
+            output: node.output.clone(),
+            parameters: node.params.iter().map(|param| param.len() as u64).sum(),
+            trained,
+            records: trained || behind,
+            cost: node.cost,
+            index,
+        });
+    }
+    Schedule {
+        stage: spec.map_or_else(|| "evaluation".into(), |stage| stage.spec.name.value.clone()),
+        nodes,
+        visual_tokens: graph.visual_tokens(),
+        length: graph.length(stage),
+        batch: spec.map_or(1, |stage| stage.spec.batch),
+    }
+}
+
+impl Schedule {
+    /// Parameters that get updates, and those that don't.
+    pub fn parameters(&self) -> (u64, u64) {
+        let of = |trained| {
+            self.nodes.iter().filter(|n| n.trained == trained).map(|n| n.parameters).sum()
+        };
+        (of(true), of(false))
+    }
+
+    /// The ids of the frozen prefix: what can be computed once per sample.
+    pub fn frozen_prefix(&self) -> Vec<&str> {
+        self.nodes.iter().filter(|n| !n.records).map(|n| n.id.as_str()).collect()
+    }
+
+    /// FLOPs of a training step per sample: every node's forward pass, and for those that record
+    /// the input gradient, for those that train the weight gradient.
+    pub fn flops_per_sample(&self) -> u64 {
+        let passes = |node: &Planned| {
+            let through = self.nodes.iter().any(|n| n.records && node.inputs.contains(&n.id));
+            1 + u64::from(through) + u64::from(node.trained)
+        };
+        self.nodes.iter().map(|node| node.cost.flops * passes(node)).sum()
+    }
+
+    /// Bytes of weights, gradients and optimiser moments.
+    pub fn state_bytes(&self) -> u64 {
+        self.nodes.iter().map(|n| n.parameters * if n.trained { 16 } else { 4 }).sum()
+    }
+
+    /// Bytes of activations at the peak of a step: all that recording nodes keep, and the largest
+    /// of those that keep nothing.
+    pub fn activation_bytes(&self) -> u64 {
+        let kept: u64 = self.nodes.iter().filter(|n| n.records).map(|n| n.cost.activations).sum();
+        let passing = self.nodes.iter().filter(|n| !n.records).map(|n| n.cost.activations).max();
+        (kept + passing.unwrap_or(0)) * self.batch as u64 * 4
+    }
+
+    /// The estimated peak memory of a training step, in bytes.
+    pub fn peak_bytes(&self) -> u64 {
+        self.state_bytes() + self.activation_bytes()
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (trained, frozen) = self.parameters();
+        writeln!(
+            f,
+            "stage {}: batch {}, {} visual tokens, sequences of up to {}",
+            self.stage, self.batch, self.visual_tokens, self.length
+        )?;
+        let rows: Vec<[String; 6]> = self.nodes.iter().map(Planned::row).collect();
+        let head = ["node", "plugin", "from", "output", "parameters", "in this stage"];
+        let widths: Vec<usize> = (0..6)
+            .map(|i| rows.iter().map(|row| row[i].chars().count()).chain([head[i].len()]).max())
+            .map(|width| width.unwrap_or(0))
+            .collect();
+        let mut line = |cells: &[&str]| {
+            let mut text = String::from(" ");
+            for (i, (cell, width)) in cells.iter().zip(&widths).enumerate() {
+                text +=
+                    &if i == 4 { format!(" {cell:>width$} ") } else { format!(" {cell:<width$} ") };
+            }
+            writeln!(f, "{}", text.trim_end())
+        };
+        line(&head)?;
+        for row in &rows {
+            line(&row.each_ref().map(String::as_str))?;
+        }
+        writeln!(f, "  trained {}, frozen {}", count(trained), count(frozen))?;
+        let prefix = self.frozen_prefix();
+        if !prefix.is_empty() {
+            writeln!(f, "  frozen prefix (depends on the sample alone): {}", prefix.join(", "))?;
+        }
+        writeln!(
+            f,
+            "  {} FLOPs per sample and step, {} at the peak (estimated)",
+            count(self.flops_per_sample()),
+            bytes(self.peak_bytes())
+        )
+    }
+}
+
+impl Planned {
+    fn row(&self) -> [String; 6] {
+        let state = match (self.trained, self.records) {
+            (true, _) => "trained",
+            (false, true) => "frozen, passes gradients",
+            (false, false) => "frozen",
+        };
+        let state = if self.parameters == 0 && !self.records { "" } else { state };
+        [
+            self.id.clone(),
+            self.plugin.clone(),
+            self.inputs.join(", "),
+            self.output.to_string(),
+            count(self.parameters),
+            if self.parameters == 0 && state == "frozen, passes gradients" {
+                "passes gradients".into()
+            } else {
+                state.into()
+            },
+        ]
+    }
+}
+
+/// A large number as a person writes it: `303.5M`.
+pub fn count(n: u64) -> String {
+    let scaled = |unit: f64, letter: &str| format!("{:.1}{letter}", n as f64 / unit);
+    match n {
+        0..10_000 => n.to_string(),
+        10_000..1_000_000 => scaled(1e3, "k"),
+        1_000_000..10_000_000_000 => scaled(1e6, "M"),
+        10_000_000_000..10_000_000_000_000 => scaled(1e9, "G"),
+        _ => scaled(1e12, "T"),
+    }
+}
+
+/// A number of bytes as a person writes it: `1.4 GiB`.
+pub fn bytes(n: u64) -> String {
+    let n = n as f64;
+    let unit = |power: i32| n / 1024f64.powi(power);
+    match n {
+        n if n < 1024f64.powi(2) => format!("{:.0} KiB", unit(1)),
+        n if n < 1024f64.powi(3) => format!("{:.0} MiB", unit(2)),
+        _ => format!("{:.1} GiB", unit(3)),
+    }
+}
+
+/// The graph of the stages as Graphviz dot: trained nodes filled, recording ones outlined bold.
+pub fn dot(schedule: &Schedule) -> String {
+    let mut text =
+        String::from("digraph {\n  rankdir = LR;\n  node [shape = box, style = rounded];\n");
+    text += "  image [shape = plain];\n  text [shape = plain];\n";
+    for node in &schedule.nodes {
+        let style = match (node.trained, node.records) {
+            (true, _) => "rounded,filled\", fillcolor = \"#ffe0b0",
+            (false, true) => "rounded,bold",
+            (false, false) => "rounded",
+        };
+        let parameters = match node.parameters {
+            0 => String::new(),
+            n => format!("\\n{} parameters", count(n)),
+        };
+        text += &format!(
+            "  \"{id}\" [label = \"{id}\\n{plugin}{parameters}\", style = \"{style}\"];\n",
+            id = node.id,
+            plugin = node.plugin
+        );
+        for input in &node.inputs {
+            let label = schedule.nodes.iter().find(|n| n.id == *input);
+            let label = label.map(|n| n.output.to_string()).unwrap_or_default();
+            text += &format!("  \"{input}\" -> \"{}\" [label = \"{label}\"];\n", node.id);
+        }
+    }
+    text + "}\n"
+}

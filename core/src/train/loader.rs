@@ -1,0 +1,291 @@
+//! From a data set to batches: order, preparation and prefetching.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use rayon::prelude::*;
+
+use crate::data::preprocess::{ImageSpec, prepare};
+use crate::data::{DataError, Dataset, Sample};
+use crate::nn::ops::Row;
+use crate::seed::Rng;
+use crate::tensor::{Dev, Result as TensorResult, Tensor};
+use crate::text::{EncodeError, Fitted, Piece, Template, Tokenizer, TooLong};
+
+/// How a conversation becomes a sequence.
+#[derive(Clone)]
+pub struct TextSpec {
+    /// The LLM's tokenizer.
+    pub tokenizer: Arc<Tokenizer>,
+    /// The conversation template.
+    pub template: Template,
+    /// The longest sequence in tokens, visual ones included.
+    pub max_length: usize,
+    /// What becomes of longer ones.
+    pub too_long: TooLong,
+    /// Visual tokens per picture.
+    pub visual_tokens: usize,
+}
+
+/// Samples ready for a forward pass, still on the host.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The samples' ids.
+    pub ids: Vec<String>,
+    /// For each of the model's image specifications, `[pictures, 3, S, S]`.
+    pub images: Vec<(Vec<f32>, usize)>,
+    /// Pictures in the batch; text-only samples have none.
+    pub pictures: usize,
+    /// The sequences, padded on the right to one length.
+    pub rows: Vec<Row>,
+    /// Where a prediction is asked for, and which token is right: row `r` predicts what stands at
+    /// `r + 1`.
+    pub targets: Vec<(usize, u32)>,
+    /// Samples cut to the longest length.
+    pub truncated: usize,
+    /// Samples left out as too long.
+    pub skipped: usize,
+}
+
+impl Batch {
+    /// The images as tensors on `dev`; empty if no sample has a picture.
+    ///
+    /// # Errors
+    /// The device has no room.
+    pub fn tensors(&mut self, dev: &Dev) -> TensorResult<Vec<Tensor>> {
+        let images = std::mem::take(&mut self.images);
+        images
+            .into_iter()
+            .filter(|_| self.pictures > 0)
+            .map(|(values, side)| Tensor::new(dev, values, &[self.pictures, 3, side, side]))
+            .collect()
+    }
+}
+
+/// Prepares samples: pictures as every encoder wants them, conversations as padded rows.
+///
+/// # Errors
+/// A picture that can't be read, or a conversation that doesn't fit; both name the sample.
+pub fn assemble(
+    samples: &[Sample],
+    images: &[ImageSpec],
+    text: &TextSpec,
+) -> Result<Batch, DataError> {
+    let encoded =
+        samples.iter().map(|sample| text.encode(sample)).collect::<Result<Vec<_>, _>>()?;
+    let mut batch = Batch::default();
+    let kept: Vec<(&Sample, &Sequence)> = samples
+        .iter()
+        .zip(&encoded)
+        .filter_map(|(sample, sequence)| sequence.as_ref().map(|sequence| (sample, sequence)))
+        .collect();
+    batch.skipped = samples.len() - kept.len();
+    batch.truncated = kept.iter().filter(|(_, sequence)| sequence.truncated).count();
+    let length = kept.iter().map(|(_, sequence)| sequence.rows.len()).max().unwrap_or(0);
+    let mut seen = Vec::new();
+    for (at, (sample, sequence)) in kept.iter().enumerate() {
+        batch.ids.push(sample.id.clone());
+        if sequence.pictured {
+            seen.push(*sample);
+        }
+        let first = seen.len().saturating_sub(1) * text.visual_tokens;
+        batch.rows.extend(sequence.rows.iter().map(|row| match row {
+            Row::Visual(i) => Row::Visual(first + i),
+            other => *other,
+        }));
+        batch.rows.extend(std::iter::repeat_n(Row::Pad, length - sequence.rows.len()));
+        let targets = sequence.targets.iter().map(|(row, label)| (at * length + row, *label));
+        batch.targets.extend(targets);
+    }
+    batch.pictures = seen.len();
+    batch.images = pictures(&seen, images)?;
+    Ok(batch)
+}
+
+/// The samples' pictures as each specification wants them: `[samples, 3, S, S]` and `S`.
+///
+/// # Errors
+/// A picture that is missing or can't be read; the message names the sample.
+pub fn pictures(
+    samples: &[&Sample],
+    specs: &[ImageSpec],
+) -> Result<Vec<(Vec<f32>, usize)>, DataError> {
+    specs
+        .iter()
+        .map(|spec| {
+            let prepared = samples
+                .par_iter()
+                .map(|sample| picture_of(sample, spec))
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok((prepared.concat(), spec.size))
+        })
+        .collect()
+}
+
+fn picture_of(sample: &Sample, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
+    let fault = |detail: String| DataError::Sample { sample: sample.id.clone(), detail };
+    let Some(picture) = &sample.picture else { return Err(fault("has no picture".into())) };
+    prepare(picture, spec).map_err(|error| fault(error.to_string()))
+}
+
+/// One conversation as rows.
+pub struct Sequence {
+    /// Visual rows count from 0 for the sample's own picture.
+    pub rows: Vec<Row>,
+    /// (row, label).
+    pub targets: Vec<(usize, u32)>,
+    /// Whether there are visual rows.
+    pub pictured: bool,
+    /// Whether its end was cut off.
+    pub truncated: bool,
+}
+
+impl TextSpec {
+    /// A training sequence; `None` if the sample is too long and to be skipped.
+    ///
+    /// # Errors
+    /// The conversation can't be encoded, or is too long and that is an error.
+    pub fn encode(&self, sample: &Sample) -> Result<Option<Sequence>, DataError> {
+        let fault = |error: EncodeError| DataError::Sample {
+            sample: sample.id.clone(),
+            detail: error.kind.to_string(),
+        };
+        let encoded = self.template.encode(&self.tokenizer, sample).map_err(fault)?;
+        let fitted = encoded
+            .fit(&sample.id, self.max_length, self.visual_tokens, self.too_long)
+            .map_err(fault)?;
+        Ok(match fitted {
+            Fitted::Whole(encoded) => Some(self.lay_out(&encoded.pieces)),
+            Fitted::Truncated(encoded) => {
+                Some(Sequence { truncated: true, ..self.lay_out(&encoded.pieces) })
+            }
+            Fitted::Skipped => None,
+        })
+    }
+
+    /// The rows of a prompt: everything up to where the last turn's answer begins.
+    ///
+    /// # Errors
+    /// The conversation can't be encoded, or leaves no room for `answer` tokens.
+    pub fn prompt(&self, sample: &Sample, answer: usize) -> Result<Sequence, DataError> {
+        let fault = |detail: String| DataError::Sample { sample: sample.id.clone(), detail };
+        let last = sample.turns.len().saturating_sub(1);
+        let pieces = self.template.prompt(&self.tokenizer, sample, last);
+        let sequence = self.lay_out(&pieces.map_err(|error| fault(error.kind.to_string()))?);
+        if sequence.rows.len() + answer > self.max_length {
+            return Err(fault(format!(
+                "a prompt of {} tokens leaves no room for an answer of {answer} within {}",
+                sequence.rows.len(),
+                self.max_length
+            )));
+        }
+        Ok(sequence)
+    }
+
+    fn lay_out(&self, pieces: &[Piece]) -> Sequence {
+        let mut rows = Vec::new();
+        let mut targets = Vec::new();
+        let mut pictured = false;
+        for piece in pieces {
+            match piece {
+                Piece::Image => {
+                    rows.extend((0..self.visual_tokens).map(Row::Visual));
+                    pictured = true;
+                }
+                Piece::Token { id, label } => {
+                    // The row before a labelled token predicts it.
+                    if *label && !rows.is_empty() {
+                        targets.push((rows.len() - 1, *id));
+                    }
+                    rows.push(Row::Token(*id));
+                }
+            }
+        }
+        Sequence { rows, targets, pictured, truncated: false }
+    }
+}
+
+/// The order in which a stage meets its samples: a fresh permutation each epoch, one after the
+/// other. It depends on the seed alone, so that a resumed run goes on where it was.
+pub struct Order {
+    seed: u64,
+    len: usize,
+    total: usize,
+    epoch: Option<(usize, Vec<u32>)>,
+}
+
+impl Order {
+    /// `epochs` passes over `len` samples; the last one may be partial.
+    pub fn new(seed: u64, len: usize, epochs: f64) -> Order {
+        let total = (len as f64 * epochs).round().max(1.0) as usize;
+        Order { seed, len, total: if len == 0 { 0 } else { total }, epoch: None }
+    }
+
+    /// Samples in all epochs together.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// The data set's index of sample number `position` of the run.
+    pub fn at(&mut self, position: usize) -> usize {
+        let epoch = position / self.len;
+        if self.epoch.as_ref().is_none_or(|(known, _)| *known != epoch) {
+            let mut order: Vec<u32> = (0..self.len as u32).collect();
+            Rng::of(self.seed, &format!("epoch {epoch}")).shuffle(&mut order);
+            self.epoch = Some((epoch, order));
+        }
+        self.epoch.as_ref().map_or(0, |(_, order)| order[position % self.len] as usize)
+    }
+}
+
+/// The micro-batches of one optimiser step.
+pub type StepBatches = Result<Vec<Batch>, DataError>;
+
+/// What a loader needs to know, apart from the order.
+pub struct Source {
+    /// Where samples come from.
+    pub dataset: Arc<dyn Dataset>,
+    /// How pictures are prepared.
+    pub images: Vec<ImageSpec>,
+    /// How conversations are encoded.
+    pub text: TextSpec,
+    /// Samples per micro-batch.
+    pub batch: usize,
+    /// Micro-batches per step.
+    pub accumulate: usize,
+}
+
+/// Prepares the batches of steps `from..to` on a background thread, two steps ahead.
+pub fn prefetch(source: Source, mut order: Order, from: usize, to: usize) -> Receiver<StepBatches> {
+    let (sender, receiver): (SyncSender<StepBatches>, _) = sync_channel(2);
+    std::thread::spawn(move || {
+        for step in from..to {
+            let batches = source.step(&mut order, step);
+            let failed = batches.is_err();
+            // The trainer has gone, or needs no more after an error.
+            if sender.send(batches).is_err() || failed {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+impl Source {
+    fn step(&self, order: &mut Order, step: usize) -> StepBatches {
+        let per_step = self.batch * self.accumulate;
+        let positions: Vec<usize> =
+            (step * per_step..((step + 1) * per_step).min(order.total())).collect();
+        positions
+            .chunks(self.batch)
+            .map(|chunk| {
+                let indices: Vec<usize> = chunk.iter().map(|&p| order.at(p)).collect();
+                let samples = indices
+                    .par_iter()
+                    .map(|&index| self.dataset.sample(index))
+                    .collect::<Result<Vec<_>, _>>()?;
+                assemble(&samples, &self.images, &self.text)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,240 @@
+//! One stage of training, from a built model to trained weights.
+//!
+//! The loss is the mean cross-entropy per target token: with accumulation, the sum over all
+//! micro-batches divided by their target tokens together, so that how a step is cut changes nothing
+//! (transformers pull request 34191).
+
+pub mod checkpoint;
+pub mod loader;
+pub mod optimizer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::data::{DataError, Dataset};
+use crate::graph::Stage;
+use crate::model::Model;
+use crate::nn::ops;
+use crate::record::{Metrics, RecordError};
+use crate::registry::NoTap;
+use crate::tensor::{Grads, Tape, TensorError};
+use crate::weights::WeightsError;
+use checkpoint::Checkpoint;
+use loader::{Batch, Order, Source, TextSpec};
+use optimizer::Optimizer;
+
+/// Why a stage stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A sample that can't be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// An operation failed: out of memory, or a plugin broke its promise.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// A checkpoint or the weights can't be read or written.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The metrics can't be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The loss or the gradient is not a number any more.
+    #[error(
+        "the {what} of step {step} is {value}; the last good state is the checkpoint of step \
+         {kept}. Lower `lr`, lengthen `warmup`, or set `clip: 1.0`. The samples: {samples}"
+    )]
+    NonFinite {
+        /// Loss or gradient norm.
+        what: &'static str,
+        /// The step, from 1.
+        step: usize,
+        /// What it is instead of a number.
+        value: f64,
+        /// The step of the last checkpoint.
+        kept: usize,
+        /// The ids of the samples of the step.
+        samples: String,
+    },
+    /// The batches ended early: the loader's thread died.
+    #[error("the data loader stopped at step {0}; this is a bug of a data set or an encoder")]
+    Loader(usize),
+}
+
+/// What happened in one step.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// The step, from 1.
+    pub step: usize,
+    /// Steps in the stage.
+    pub steps: usize,
+    /// Samples in the step.
+    pub samples: usize,
+    /// The mean loss per target token.
+    pub loss: f64,
+}
+
+/// Who watches a stage, and may ask it to stop after a step.
+pub trait Watch {
+    /// A step was made.
+    fn step(&mut self, step: &Step);
+    /// Whether to write a checkpoint and stop now.
+    fn stop(&self) -> bool;
+}
+
+/// How a stage ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps were made.
+    Done,
+    /// It was asked to stop after this step, and wrote a checkpoint.
+    Stopped(usize),
+}
+
+/// Totals of a stage, over all its sittings.
+#[derive(Debug, Clone, Copy, Default, serde::Serialize, serde::Deserialize)]
+pub struct Totals {
+    /// Optimiser steps.
+    pub steps: usize,
+    /// Samples seen.
+    pub samples: usize,
+    /// Samples cut to the longest length.
+    pub truncated: usize,
+    /// Samples left out as too long.
+    pub skipped: usize,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
+/// What a stage needs.
+pub struct Job<'a> {
+    /// The model; its trained nodes are changed.
+    pub model: &'a Model,
+    /// What to do.
+    pub stage: &'a Stage,
+    /// The ids of the trained nodes.
+    pub trains: Vec<&'a str>,
+    /// What to train on.
+    pub dataset: Arc<dyn Dataset>,
+    /// How conversations become sequences.
+    pub text: TextSpec,
+    /// The seed of the order of samples.
+    pub seed: u64,
+    /// Where checkpoint and metrics are kept.
+    pub folder: &'a Path,
+}
+
+/// Steps that a stage takes over `samples` samples.
+pub fn steps(stage: &Stage, samples: usize) -> usize {
+    let order = Order::new(0, samples, stage.spec.epochs);
+    order.total().div_ceil((stage.spec.batch * stage.spec.accumulate).max(1))
+}
+
+/// Trains a stage, from its checkpoint if there is one, to its end or until `watch` asks to stop.
+///
+/// # Errors
+/// See [`TrainError`]; the last checkpoint is kept.
+pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), TrainError> {
+    let spec = &job.stage.spec;
+    let steps = steps(job.stage, job.dataset.len());
+    let tape = Tape::recording();
+    job.model.train(&job.trains, &tape);
+    let mut optimizer = Optimizer::new(job.model, spec, steps);
+    let mut checkpoint = Checkpoint::at(job.folder);
+    let mut totals = checkpoint.resume(&mut optimizer)?;
+    let mut metrics = Metrics::resume(job.folder, &spec.name.value, totals.steps)?;
+    let mut kept = totals.steps;
+    let batches = loader::prefetch(
+        Source {
+            dataset: job.dataset.clone(),
+            images: job.model.images.clone(),
+            text: job.text.clone(),
+            batch: spec.batch,
+            accumulate: spec.accumulate,
+        },
+        Order::new(job.seed, job.dataset.len(), spec.epochs),
+        totals.steps,
+        steps,
+    );
+    let sitting = Instant::now();
+    let before = totals.seconds;
+    for step in totals.steps..steps {
+        let mut batches = batches.recv().map_err(|_| TrainError::Loader(step + 1))??;
+        let samples = sample_names(&batches);
+        let (loss, mut grads) = forward_backward(job.model, &mut batches)?;
+        let broken = |what, value| TrainError::NonFinite {
+            what,
+            step: step + 1,
+            value,
+            kept,
+            samples: samples.clone(),
+        };
+        if !loss.is_finite() {
+            return Err(broken("loss", loss));
+        }
+        let update = optimizer.update(&mut grads, step);
+        if !update.norm.is_finite() {
+            return Err(broken("gradient norm", update.norm));
+        }
+        totals.count(step + 1, &batches, before + sitting.elapsed().as_secs_f64());
+        metrics.write(
+            step + 1,
+            &[("loss", loss), ("lr", update.lr), ("gradient-norm", update.norm)],
+        )?;
+        let seen = batches.iter().map(|batch| batch.ids.len()).sum();
+        watch.step(&Step { step: step + 1, steps, samples: seen, loss });
+        let stopping = watch.stop() && step + 1 < steps;
+        if stopping || (step + 1).is_multiple_of(spec.checkpoint_every) {
+            metrics.sync()?;
+            checkpoint.write(&optimizer, &totals)?;
+            kept = step + 1;
+        }
+        if stopping {
+            job.model.train(&[], &Tape::default());
+            return Ok((Outcome::Stopped(step + 1), totals));
+        }
+    }
+    metrics.sync()?;
+    job.model.train(&[], &Tape::default());
+    Ok((Outcome::Done, totals))
+}
+
+/// The mean loss per target token over all micro-batches, and its gradients.
+fn forward_backward(model: &Model, batches: &mut [Batch]) -> Result<(f64, Grads), TensorError> {
+    let targets: usize = batches.iter().map(|batch| batch.targets.len()).sum();
+    let mut grads = Grads::default();
+    let mut sum = 0.0;
+    for batch in batches.iter_mut().filter(|batch| !batch.targets.is_empty()) {
+        let images = batch.tensors(model.dev())?;
+        let visual = if images.is_empty() { None } else { Some(model.see(&images)?) };
+        let hidden = model.read(visual.as_ref(), &batch.rows, batch.ids.len(), None, &mut NoTap)?;
+        let head = model.llm()?.head().tensor();
+        let loss = ops::cross_entropy(&hidden, &head, &batch.targets)?;
+        sum += f64::from(loss.host().first().copied().unwrap_or(0.0));
+        drop((visual, hidden));
+        loss.backward_into(1.0 / targets as f32, &mut grads)?;
+    }
+    Ok((sum / targets.max(1) as f64, grads))
+}
+
+fn sample_names(batches: &[Batch]) -> String {
+    const SHOWN: usize = 8;
+    let ids: Vec<&str> = batches.iter().flat_map(|b| &b.ids).map(String::as_str).collect();
+    let shown = ids.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    match ids.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+impl Totals {
+    fn count(&mut self, step: usize, batches: &[Batch], seconds: f64) {
+        self.steps = step;
+        self.seconds = seconds;
+        for batch in batches {
+            self.samples += batch.ids.len();
+            self.truncated += batch.truncated;
+            self.skipped += batch.skipped;
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! AdamW over the trained parameters, with a learning rate per node.
+//!
+//! PyTorch's arithmetic (`torch.optim.AdamW`), and the Hugging Face trainer's conventions: weight
+//! decay on weights of two or more axes only (not on biases and norms), clipping by the global norm
+//! over all trained parameters, warm-up from 0 over `ceil(warmup * steps)` steps.
+
+use std::collections::BTreeMap;
+
+use crate::model::Model;
+use crate::nn::kernels::{self, AdamW};
+use crate::spec::{Schedule, StageSpec};
+use crate::tensor::{Grads, Param};
+
+struct Trained {
+    name: String,
+    param: Param,
+    lr: f64,
+    decay: f64,
+    /// First and second moment.
+    moments: [Vec<f32>; 2],
+}
+
+/// The optimiser of one stage.
+pub struct Optimizer {
+    params: Vec<Trained>,
+    recipe: StageSpec,
+    steps: usize,
+}
+
+/// What an update did.
+#[derive(Debug, Clone, Copy)]
+pub struct Update {
+    /// The stage's learning rate at this step; a node's own is in proportion.
+    pub lr: f64,
+    /// The global norm of the gradient, before clipping.
+    pub norm: f64,
+}
+
+impl Optimizer {
+    /// The optimiser of a stage's trained parameters over `steps` updates.
+    pub fn new(model: &Model, recipe: &StageSpec, steps: usize) -> Optimizer {
+        let mut params = Vec::new();
+        for node in &model.nodes {
+            let own = recipe.lr_of.iter().find(|(id, _)| id.value == node.id);
+            let lr = own.map_or(recipe.lr, |(_, lr)| *lr);
+            for param in node.params.iter().filter(|param| param.trained()) {
+                params.push(Trained {
+                    name: format!("{}/{}", node.id, param.name()),
+                    param: param.clone(),
+                    lr,
+                    decay: if param.shape().len() > 1 { recipe.weight_decay } else { 0.0 },
+                    moments: [vec![0.0; param.len()], vec![0.0; param.len()]],
+                });
+            }
+        }
+        Optimizer { params, recipe: recipe.clone(), steps }
+    }
+
+    /// Applies the gradients of update number `step` (from 0). A gradient that is not finite
+    /// changes nothing; the caller sees it in the norm.
+    pub fn update(&mut self, grads: &mut Grads, step: usize) -> Update {
+        let gradients: Vec<Option<Vec<f32>>> =
+            self.params.iter().map(|trained| grads.take(trained.param.slot())).collect();
+        let squares: f64 = gradients.iter().flatten().map(|g| kernels::sum_of_squares(g)).sum();
+        let norm = squares.sqrt();
+        let factor = self.factor(step);
+        let update = Update { lr: self.recipe.lr * factor, norm };
+        if !norm.is_finite() {
+            return update;
+        }
+        let scale = match self.recipe.clip {
+            Some(clip) if norm > clip => clip / (norm + 1e-6),
+            _ => 1.0,
+        };
+        for (trained, gradient) in self.params.iter_mut().zip(gradients) {
+            let Some(gradient) = gradient else { continue };
+            let rule = AdamW {
+                lr: (trained.lr * factor) as f32,
+                beta1: self.recipe.betas.0 as f32,
+                beta2: self.recipe.betas.1 as f32,
+                eps: self.recipe.eps as f32,
+                weight_decay: trained.decay as f32,
+                step: step as u64 + 1,
+            };
+            let [m, v] = &mut trained.moments;
+            trained.param.update(|values| {
+                kernels::adamw(values, &gradient, m, v, &rule, scale as f32);
+            });
+        }
+        update
+    }
+
+    /// The share of the learning rate at `step`, as the Hugging Face schedulers have it.
+    fn factor(&self, step: usize) -> f64 {
+        let warmup = (self.recipe.warmup * self.steps as f64).ceil() as usize;
+        if step < warmup {
+            return step as f64 / warmup.max(1) as f64;
+        }
+        let progress = (step - warmup) as f64 / (self.steps - warmup).max(1) as f64;
+        match self.recipe.schedule {
+            Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+            Schedule::Linear => 1.0 - progress,
+            Schedule::Constant => 1.0,
+        }
+    }
+
+    /// The trained parameters and their moments by name, for a checkpoint.
+    pub fn state(&self) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+        let mut state = BTreeMap::new();
+        for trained in &self.params {
+            let shape = trained.param.shape().to_vec();
+            let value = trained.param.tensor().host().into_owned();
+            state.insert(format!("param/{}", trained.name), (shape.clone(), value));
+            let [m, v] = trained.moments.clone();
+            state.insert(format!("m/{}", trained.name), (shape.clone(), m));
+            state.insert(format!("v/{}", trained.name), (shape, v));
+        }
+        state
+    }
+
+    /// Sets parameters and moments from a checkpoint.
+    ///
+    /// # Errors
+    /// The name of the first tensor that is missing or of another shape.
+    pub fn restore(
+        &mut self,
+        state: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    ) -> Result<(), String> {
+        for trained in &mut self.params {
+            let get = |kind: &str| {
+                let name = format!("{kind}/{}", trained.name);
+                match state.get(&name) {
+                    Some((shape, values)) if shape == trained.param.shape() => Ok(values),
+                    _ => Err(name),
+                }
+            };
+            let (value, m, v) = (get("param")?, get("m")?.clone(), get("v")?.clone());
+            trained.param.update(|target| target.copy_from_slice(value));
+            trained.moments = [m, v];
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,323 @@
+//! Every operation's gradients against central finite differences of its own value, at odd sizes;
+//! the same bits for any number of threads; and no gradient for what is frozen.
+
+use eagle_core::nn::ops::{self, Activation, AttentionSpec, RotaryLayout, Row};
+use eagle_core::tensor::{Dev, Result, Tape, Tensor};
+use std::rc::Rc;
+
+/// Numbers in [-1, 1), the same ones for the same seed.
+fn numbers(seed: u64, len: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..len)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+type Op<'a> = &'a (dyn Fn(&[Tensor]) -> Result<Tensor> + Sync);
+
+fn tensors(values: &[Vec<f32>], shapes: &[&[usize]]) -> Vec<Tensor> {
+    let dev = Dev::default();
+    values.iter().zip(shapes).map(|(v, s)| Tensor::new(&dev, v.clone(), s).unwrap()).collect()
+}
+
+/// The result weighted by fixed numbers and added up, in f64.
+fn objective(op: Op<'_>, inputs: &[Tensor]) -> f64 {
+    let out = op(inputs).unwrap();
+    let weights = numbers(99, out.len());
+    out.host().iter().zip(weights).map(|(x, w)| f64::from(*x) * f64::from(w)).sum()
+}
+
+/// The result, and the gradient of the objective for every input that isn't frozen.
+fn gradients(op: Op<'_>, inputs: &[Tensor], frozen: &[usize]) -> (Vec<f32>, Vec<Option<Vec<f32>>>) {
+    let tape = Tape::recording();
+    let leaves: Vec<_> = inputs
+        .iter()
+        .enumerate()
+        .map(|(i, x)| if frozen.contains(&i) { x.clone() } else { x.leaf(&tape) })
+        .collect();
+    let out = op(&leaves).unwrap();
+    let weights = Tensor::new(&Dev::default(), numbers(99, out.len()), &[out.len(), 1]).unwrap();
+    let loss = ops::matmul(&out.reshape(&[1, out.len()]).unwrap(), &weights).unwrap();
+    let mut grads = loss.backward().unwrap();
+    let of = |leaf: &Tensor| leaf.slot().and_then(|slot| grads.take(slot));
+    (out.host().to_vec(), leaves.iter().map(of).collect())
+}
+
+fn inputs_of(shapes: &[&[usize]]) -> Vec<Vec<f32>> {
+    let len = |shape: &[usize]| shape.iter().product();
+    shapes.iter().enumerate().map(|(i, s)| numbers(i as u64 + 1, len(s))).collect()
+}
+
+fn holds(name: &str, shapes: &[&[usize]], tolerance: f64, op: Op<'_>) {
+    let values = inputs_of(shapes);
+    let inputs = tensors(&values, shapes);
+    let (out, all) = gradients(op, &inputs, &[]);
+    assert!(out.iter().all(|x| x.is_finite()), "{name} {shapes:?}: a value was not written");
+    let step = 5e-3_f32;
+    for (i, gradient) in all.iter().enumerate() {
+        let gradient = gradient.as_ref().expect("every input records");
+        let count = gradient.len();
+        for at in (0..count).step_by(count.div_ceil(40).max(1)) {
+            let moved = |by: f32| {
+                let mut values = values.clone();
+                values[i][at] += by;
+                let change = f64::from(values[i][at]);
+                (objective(op, &tensors(&values, shapes)), change)
+            };
+            let ((up, x1), (down, x0)) = (moved(step), moved(-step));
+            let (slope, found) = ((up - down) / (x1 - x0), f64::from(gradient[at]));
+            assert!(
+                (slope - found).abs() <= tolerance * (1.0 + slope.abs()),
+                "{name} {shapes:?}: input {i} at {at} has slope {slope}, gradient {found}"
+            );
+        }
+    }
+    same_bits_for_any_threads(name, op, &values, shapes);
+    frozen_inputs_get_nothing(name, op, &inputs, &all);
+}
+
+type Bits = (Vec<u32>, Vec<Vec<u32>>);
+
+fn same_bits_for_any_threads(name: &str, op: Op<'_>, values: &[Vec<f32>], shapes: &[&[usize]]) {
+    let bits = |x: &Vec<f32>| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    let run = |threads: usize| -> Bits {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let (out, gradients) = gradients(op, &tensors(values, shapes), &[]);
+            (bits(&out), gradients.iter().flatten().map(bits).collect())
+        })
+    };
+    let one = run(1);
+    for threads in [2, 3] {
+        assert!(run(threads) == one, "{name} {shapes:?}: {threads} threads give other bits");
+    }
+}
+
+fn frozen_inputs_get_nothing(name: &str, op: Op<'_>, inputs: &[Tensor], all: &[Option<Vec<f32>>]) {
+    for trained in 0..inputs.len() {
+        let frozen: Vec<_> = (0..inputs.len()).filter(|&i| i != trained).collect();
+        let (_, some) = gradients(op, inputs, &frozen);
+        for (i, gradient) in some.iter().enumerate() {
+            let expected = if i == trained { all[i].as_ref() } else { None };
+            assert!(gradient.as_ref() == expected, "{name}: input {i} when {trained} is trained");
+        }
+    }
+}
+
+const ALL: [Activation; 6] = [
+    Activation::None,
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::QuickGelu,
+    Activation::Silu,
+    Activation::Relu,
+];
+
+#[test]
+fn linear_has_the_gradients_of_its_value() {
+    for (m, n, k) in [(1, 1, 1), (7, 5, 3), (13, 17, 33), (130, 37, 19)] {
+        for activation in ALL {
+            // Relu's kink makes its finite differences useless at some inputs.
+            if activation == Activation::Relu {
+                continue;
+            }
+            let name = format!("linear {activation:?}");
+            let shapes: [&[usize]; 3] = [&[m, k], &[n, k], &[n]];
+            holds(&name, &shapes, 4e-3, &|x| ops::linear(&x[0], &x[1], Some(&x[2]), activation));
+        }
+        holds("linear without bias", &[&[1, m, k], &[n, k]], 4e-3, &|x| {
+            ops::linear(&x[0], &x[1], None, Activation::None)
+        });
+    }
+}
+
+#[test]
+fn matmul_has_the_gradients_of_its_value() {
+    holds("matmul", &[&[5, 7], &[7, 3]], 2e-3, &|x| ops::matmul(&x[0], &x[1]));
+    holds("matmul", &[&[3, 2, 5, 7], &[3, 2, 7, 4]], 2e-3, &|x| ops::matmul(&x[0], &x[1]));
+    holds("matmul", &[&[9, 1, 17], &[9, 17, 1]], 2e-3, &|x| ops::matmul(&x[0], &x[1]));
+    holds("matmul", &[&[2, 150, 3], &[2, 3, 5]], 2e-3, &|x| ops::matmul(&x[0], &x[1]));
+}
+
+#[test]
+fn element_wise_operations_have_the_gradients_of_their_values() {
+    for len in [1, 3, 16, 17, 61] {
+        for activation in ALL {
+            if activation != Activation::Relu {
+                holds("activate", &[&[len]], 2e-3, &|x| ops::activate(&x[0], activation));
+            }
+        }
+        let two: [&[usize]; 2] = [&[2, len], &[2, len]];
+        holds("swiglu", &two, 2e-3, &|x| ops::swiglu(&x[0], &x[1]));
+        holds("add", &two, 1e-3, &|x| ops::add(&x[0], &x[1]));
+        holds("sub", &two, 1e-3, &|x| ops::sub(&x[0], &x[1]));
+        holds("mul", &two, 1e-3, &|x| ops::mul(&x[0], &x[1]));
+        holds("scale", &two[..1], 1e-3, &|x| ops::scale(&x[0], -1.5));
+        holds("add_rows", &[&[3, 2, len], &[2, len]], 1e-3, &|x| ops::add_rows(&x[0], &x[1]));
+        holds("add_rows", &[&[3, 2, len], &[len]], 1e-3, &|x| ops::add_rows(&x[0], &x[1]));
+        let channels: [&[usize]; 2] = [&[3, 5, len], &[len]];
+        holds("mul_channels", &channels, 1e-3, &|x| ops::mul_channels(&x[0], &x[1]));
+    }
+}
+
+#[test]
+fn large_inputs_are_cut_into_chunks_that_meet() {
+    let shapes: [&[usize]; 2] = [&[41, 1009], &[41, 1009]];
+    holds("add", &shapes, 1e-2, &|x| ops::add(&x[0], &x[1]));
+    holds("swiglu", &shapes, 1e-2, &|x| ops::swiglu(&x[0], &x[1]));
+    holds("gelu", &shapes[..1], 1e-2, &|x| ops::activate(&x[0], Activation::Gelu));
+    holds("add_rows", &[&[41, 1009], &[1009]], 1e-2, &|x| ops::add_rows(&x[0], &x[1]));
+    holds("layer_norm", &[&[41, 1009], &[1009], &[1009]], 1e-2, &|x| {
+        ops::layer_norm(&x[0], &x[1], &x[2], 1e-5)
+    });
+    holds("linear", &[&[600, 33], &[65, 33], &[65]], 1e-2, &|x| {
+        ops::linear(&x[0], &x[1], Some(&x[2]), Activation::Gelu)
+    });
+}
+
+#[test]
+fn norms_have_the_gradients_of_their_values() {
+    for (rows, width) in [(1, 1), (3, 5), (7, 16), (5, 33), (301, 61)] {
+        // A row of one value has no deviation, and the slope of its norm explodes.
+        let eps = if width == 1 { 1.0 } else { 1e-3 };
+        holds("layer_norm", &[&[rows, width], &[width], &[width]], 4e-3, &|x| {
+            ops::layer_norm(&x[0], &x[1], &x[2], eps)
+        });
+        holds("rms_norm", &[&[1, rows, width], &[width]], 4e-3, &|x| {
+            ops::rms_norm(&x[0], &x[1], eps)
+        });
+    }
+}
+
+#[test]
+fn rotary_has_the_gradients_of_its_value() {
+    for layout in [RotaryLayout::Half, RotaryLayout::Interleaved] {
+        let angles = numbers(7, 5 * 3);
+        let (cos, sin): (Vec<_>, Vec<_>) = angles.iter().map(|a| (a.cos(), a.sin())).unzip();
+        holds("rotary", &[&[2, 5, 3, 6]], 1e-3, &|x| ops::rotary_with(&x[0], &cos, &sin, layout));
+    }
+}
+
+#[test]
+fn attention_has_the_gradients_of_its_value() {
+    for (nq, nk, heads, key_heads, d) in
+        [(1, 1, 1, 1, 1), (5, 5, 2, 2, 3), (7, 11, 4, 2, 5), (3, 17, 6, 2, 16), (150, 150, 1, 1, 2)]
+    {
+        let (q, k): ([_; 4], [_; 4]) = ([2, nq, heads, d], [2, nk, key_heads, d]);
+        for (causal, offset, short) in
+            [(false, 0, false), (true, nk - nq, false), (false, 0, true), (true, nk - nq, true)]
+        {
+            let spec = move || AttentionSpec {
+                causal,
+                scale: 1.0 / (d as f32).sqrt(),
+                query_offset: offset,
+                key_lengths: short.then(|| Rc::from([nk, nk.div_ceil(2)])),
+            };
+            holds("attention", &[&q, &k, &k], 4e-3, &|x| {
+                ops::attention(&x[0], &x[1], &x[2], None, &spec())
+            });
+            for bias in [[1, heads, nq, nk], [2, 1, 1, nk], [1, 1, nq, 1]] {
+                holds("attention with bias", &[&q, &k, &k, &bias], 4e-3, &|x| {
+                    ops::attention(&x[0], &x[1], &x[2], Some(&x[3]), &spec())
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn lookups_have_the_gradients_of_their_values() {
+    holds("embedding", &[&[5, 7]], 1e-3, &|x| ops::embedding(&x[0], &[4, 0, 4, 2]));
+    holds("gather_rows", &[&[2, 3, 7]], 1e-3, &|x| ops::gather_rows(&x[0], &[5, 1, 1]));
+    let rows =
+        [Row::Visual(2), Row::Token(1), Row::Pad, Row::Token(4), Row::Visual(0), Row::Token(1)];
+    holds("splice", &[&[1, 3, 7], &[5, 7]], 1e-3, &|x| ops::splice(Some(&x[0]), &x[1], &rows, 2));
+}
+
+#[test]
+fn cross_entropies_have_the_gradients_of_their_values() {
+    for (rows, width, vocabulary) in [(1, 1, 1), (5, 7, 11), (130, 3, 37)] {
+        let targets: Vec<_> =
+            (0..rows).step_by(2).map(|row| (row, (row * 7 % vocabulary) as u32)).collect();
+        holds("cross_entropy", &[&[1, rows, width], &[vocabulary, width]], 4e-3, &|x| {
+            ops::scale(&ops::cross_entropy(&x[0], &x[1], &targets)?, 0.5)
+        });
+        let labels: Vec<_> = (0..rows).map(|row| (row * 5 % vocabulary) as u32).collect();
+        let weights = numbers(5, rows);
+        for weights in [None, Some(&weights[..])] {
+            holds("softmax_cross_entropy", &[&[rows, vocabulary]], 4e-3, &|x| {
+                ops::softmax_cross_entropy(&x[0], &labels, weights)
+            });
+        }
+    }
+}
+
+#[test]
+fn convolutions_have_the_gradients_of_their_values() {
+    holds("patch_embed", &[&[2, 3, 6, 5], &[7, 3, 2, 2], &[7]], 2e-3, &|x| {
+        ops::patch_embed(&x[0], &x[1], Some(&x[2]))
+    });
+    for (kernel, stride, padding) in [(1, 1, 0), (3, 1, 1), (3, 2, 1), (2, 2, 0), (3, 1, 2)] {
+        let shapes: [&[usize]; 3] = [&[2, 6, 5, 3], &[4, 3, kernel, kernel], &[4]];
+        holds("conv2d", &shapes, 2e-3, &|x| {
+            ops::conv2d(&x[0], &x[1], Some(&x[2]), stride, padding)
+        });
+    }
+    for (kernel, padding, c) in [(7, 3, 5), (7, 3, 17), (3, 1, 40), (3, 0, 1), (2, 1, 16)] {
+        let shapes: [&[usize]; 3] = [&[2, 9, 8, c], &[c, 1, kernel, kernel], &[c]];
+        holds("depthwise_conv2d", &shapes, 2e-3, &|x| {
+            ops::depthwise_conv2d(&x[0], &x[1], Some(&x[2]), padding)
+        });
+    }
+}
+
+#[test]
+fn resizes_have_the_gradients_of_their_values() {
+    let shapes: [&[usize]; 1] = [&[2, 5, 4, 3]];
+    for (h, w) in [(1, 1), (3, 7), (10, 8), (2, 4), (5, 4)] {
+        for align in [false, true] {
+            holds("bilinear", &shapes, 1e-3, &|x| ops::resize_bilinear(&x[0], h, w, align));
+        }
+        for antialias in [false, true] {
+            holds("bicubic", &shapes, 1e-3, &|x| ops::resize_bicubic(&x[0], h, w, antialias));
+        }
+    }
+}
+
+#[test]
+fn layouts_have_the_gradients_of_their_values() {
+    for axis in 0..3 {
+        let mut other = [2, 3, 5];
+        other[axis] = 4;
+        holds("concat", &[&[2, 3, 5], &other], 1e-3, &|x| ops::concat(&[&x[0], &x[1]], axis));
+        holds("narrow", &[&[3, 4, 5]], 1e-3, &|x| ops::narrow(&x[0], axis, 1, 2));
+    }
+    holds("mean_rows", &[&[2, 3, 5]], 1e-3, &|x| ops::mean_rows(&x[0]));
+    holds("pixel_unshuffle", &[&[2, 4, 6, 3]], 1e-3, &|x| ops::pixel_unshuffle(&x[0], 2));
+    holds("pixel_shuffle", &[&[2, 3, 2, 18]], 1e-3, &|x| ops::pixel_shuffle(&x[0], 3));
+    holds("average_pool", &[&[2, 5, 7, 3]], 1e-3, &|x| ops::average_pool(&x[0], 2));
+}
+
+#[test]
+fn grid_sampling_has_the_gradients_of_its_value() {
+    let (h, w) = (4, 5);
+    for align in [false, true] {
+        // Points between pixels, one outside: at a pixel the slope jumps.
+        let at = |pixel: f32, size: usize| {
+            let size = size as f32;
+            if align { 2.0 * pixel / (size - 1.0) - 1.0 } else { (2.0 * pixel + 1.0) / size - 1.0 }
+        };
+        let points: Vec<_> = (0..12)
+            .flat_map(|i| [at((i % 6) as f32 - 0.5, w), at((i / 3) as f32 + 0.5, h)])
+            .collect();
+        holds("grid_sample", &[&[2, h, w, 3], &[2, 3, 2, 2]], 4e-3, &|x| {
+            let points = Tensor::new(x[0].dev(), points.clone(), x[1].shape())?;
+            ops::grid_sample(&x[0], &ops::add(&points, &ops::scale(&x[1], 0.1)?)?, align)
+        });
+    }
+}

@@ -1,0 +1,5 @@
+//! Benchmarks: one file each.
+
+mod mini_vqa;
+
+pub use mini_vqa::MiniVqa;

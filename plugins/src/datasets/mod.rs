@@ -1,0 +1,3 @@
+//! Data sets, one file each.
+
+pub mod mini_world;

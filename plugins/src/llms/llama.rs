@@ -1,0 +1,190 @@
+//! Llama, as Hugging Face's `LlamaForCausalLM` (transformers 4.44.2) and with its parameter names.
+//! Sources: Touvron et al., arXiv 2302.13971 and 2307.09288 (RMS norm, SwiGLU, rotary positions,
+//! grouped queries). The defaults are Vicuna-v1.5-7B's sizes.
+//!
+//! `[B, T, width]` to hidden states `[B, T, width]`, after the final norm.
+
+use std::path::Path;
+
+use eagle_core::nn::layers::{Attention, AttentionNames, GatedMlp, RmsNorm, Rope};
+use eagle_core::nn::{Builder, Init, cost, ops};
+use eagle_core::registry::{Cost, KvCache, Llm, LlmConfig, Misfit, Tap};
+use eagle_core::tensor::{Param, Result, Tensor};
+
+use eagle_core::text::{TextError, Tokenizer};
+
+use super::TokenizerSource;
+use crate::encoders::check_heads;
+
+eagle_core::config! {
+    /// A Llama (Hugging Face `LlamaForCausalLM`). The defaults are the sizes of Vicuna-v1.5-7B.
+    pub struct Llama {
+        /// Channels.
+        width: usize = 4096,
+        /// Transformer blocks.
+        layers: usize = 32,
+        /// Attention heads; divides `width`.
+        heads: usize = 32,
+        /// Key/value heads; divides `heads`. 0 means `heads`.
+        kv_heads: usize = 0,
+        /// Channels inside the feed-forward layer.
+        hidden: usize = 11008,
+        /// Token embeddings; at least the tokenizer's.
+        vocabulary: usize = 32000,
+        /// The longest sequence, visual tokens included.
+        context: usize = 2048,
+        /// The base of the rotary frequencies.
+        rope_theta: f64 = 10000.0,
+        /// The epsilon of the norms.
+        norm_eps: f32 = 1e-5,
+        /// Whether the output head is the token embeddings.
+        tied: bool = false,
+        /// Embedded, or File("tokenizer.json").
+        tokenizer: TokenizerSource = TokenizerSource::Embedded,
+    }
+}
+
+eagle_core::register!(llm Llama);
+
+const NAMES: AttentionNames =
+    AttentionNames { projections: ["q_proj", "k_proj", "v_proj", "o_proj"], bias: (false, false) };
+
+/// Hugging Face's `initializer_range`.
+const INIT: Init = Init::Normal(0.02);
+
+impl Llama {
+    fn kv_heads(&self) -> usize {
+        if self.kv_heads == 0 { self.heads } else { self.kv_heads }
+    }
+}
+
+impl LlmConfig for Llama {
+    fn width(&self) -> usize {
+        self.width
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+
+    fn context(&self) -> usize {
+        self.context
+    }
+
+    fn tokenizer(&self, base: &Path) -> std::result::Result<Tokenizer, TextError> {
+        self.tokenizer.open(base)
+    }
+
+    fn validate(&self) -> std::result::Result<(), Misfit> {
+        check_heads(self.width, self.heads)?;
+        if !self.heads.is_multiple_of(self.kv_heads()) {
+            let message =
+                format!("{} key/value heads can't share {} heads", self.kv_heads, self.heads);
+            return Err(Misfit::field("kv_heads", message));
+        }
+        if !(self.width / self.heads).is_multiple_of(2) {
+            let message =
+                format!("a head of {} channels can't be rotated", self.width / self.heads);
+            return Err(Misfit::field("heads", message).help("a head needs an even width"));
+        }
+        let zero = [("layers", self.layers), ("hidden", self.hidden), ("context", self.context)];
+        match zero.into_iter().find(|(_, size)| *size == 0) {
+            Some((field, _)) => Err(Misfit::field(field, "must be at least 1")),
+            None => Ok(()),
+        }
+    }
+
+    fn cost(&self, length: usize) -> Cost {
+        let kv = self.width / self.heads * self.kv_heads();
+        let block = cost::linear(length, self.width, 2 * self.width + 2 * kv)
+            // The causal half of the scores.
+            + cost::attention(length, length.div_ceil(2), self.width)
+            + cost::linear(length, self.width, 2 * self.hidden)
+            + cost::linear(length, self.hidden, self.width)
+            + cost::pointwise(length, self.hidden + 4 * self.width);
+        cost::times(self.layers, block) + cost::linear(length, self.width, self.vocabulary)
+    }
+
+    fn build(&self, b: &mut Builder<'_>) -> Result<Box<dyn Llm>> {
+        let table = [self.vocabulary, self.width];
+        let mut model = b.at("model");
+        let embeddings = model.at("embed_tokens").param("weight", &table, INIT)?;
+        let blocks = (0..self.layers)
+            .map(|i| self.block(&mut model.at("layers").at(i)))
+            .collect::<Result<_>>()?;
+        let norm = RmsNorm::build(&mut model.at("norm"), self.width, self.norm_eps)?;
+        let head = match self.tied {
+            true => embeddings.clone(),
+            false => b.at("lm_head").param("weight", &table, INIT)?,
+        };
+        let rope = Rope::new(self.context, self.width / self.heads, self.rope_theta);
+        Ok(Box::new(Module { embeddings, blocks, norm, head, rope }))
+    }
+}
+
+impl Llama {
+    fn block(&self, b: &mut Builder<'_>) -> Result<Block> {
+        let heads = (self.heads, self.kv_heads());
+        let post = "post_attention_layernorm";
+        Ok(Block {
+            norm1: RmsNorm::build(&mut b.at("input_layernorm"), self.width, self.norm_eps)?,
+            attention: Attention::build(&mut b.at("self_attn"), NAMES, self.width, heads, INIT)?,
+            norm2: RmsNorm::build(&mut b.at(post), self.width, self.norm_eps)?,
+            mlp: GatedMlp::build(&mut b.at("mlp"), self.width, self.hidden, INIT)?,
+        })
+    }
+}
+
+struct Block {
+    norm1: RmsNorm,
+    attention: Attention,
+    norm2: RmsNorm,
+    mlp: GatedMlp,
+}
+
+impl Block {
+    fn forward(
+        &self,
+        x: &Tensor,
+        rope: &Rope,
+        cache: Option<&mut Option<(Tensor, Tensor)>>,
+    ) -> Result<Tensor> {
+        let x = ops::add(x, &self.attention.causal(&self.norm1.forward(x)?, rope, cache)?)?;
+        ops::add(&x, &self.mlp.forward(&self.norm2.forward(&x)?)?)
+    }
+}
+
+struct Module {
+    embeddings: Param,
+    blocks: Vec<Block>,
+    norm: RmsNorm,
+    head: Param,
+    rope: Rope,
+}
+
+impl Llm for Module {
+    fn embeddings(&self) -> &Param {
+        &self.embeddings
+    }
+
+    fn head(&self) -> &Param {
+        &self.head
+    }
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        mut cache: Option<&mut KvCache>,
+        tap: &mut dyn Tap,
+    ) -> Result<Tensor> {
+        let mut x = x.clone();
+        for (i, block) in self.blocks.iter().enumerate() {
+            let slot = cache.as_deref_mut().map(|cache| {
+                cache.layers.resize(self.blocks.len(), None);
+                &mut cache.layers[i]
+            });
+            x = tap.after_block(i, self.blocks.len(), block.forward(&x, &self.rope, slot)?)?;
+        }
+        self.norm.forward(&x)
+    }
+}

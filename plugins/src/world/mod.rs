@@ -1,0 +1,15 @@
+//! The mini world: pictures drawn from a seed, with questions whose answers are known by
+//! construction, so that a study runs anywhere, offline, in minutes.
+//!
+//! `lexicon` holds the words, `scene` a picture's description (one file per kind of scene),
+//! `canvas` and `glyphs` draw it at any size, `questions` asks about it. All of it is a pure
+//! function of a seed, the same on every platform: no floating-point function of the system's
+//! mathematical library is called (`sin` differs between them in the last bit).
+
+pub mod canvas;
+pub mod dice;
+pub mod glyphs;
+pub mod lexicon;
+pub mod questions;
+pub mod scene;
+pub mod vocabulary;

@@ -1,0 +1,324 @@
+//! What can be asked of a scene, with the answer known by construction.
+//!
+//! No answer can be guessed from its question: shapes and colours are drawn alike, and where a
+//! scene decides how often an answer is right (yes or no, a side, a number), the answer is drawn
+//! first, uniformly, and the scene or the question is made to fit.
+
+use eagle_core::data::Turn;
+use serde::{Deserialize, Serialize};
+
+use super::dice::Dice;
+use super::lexicon::{Colour, Shape};
+use super::scene::{Alike, Brief, Scene, Thing, compose};
+
+/// A kind of question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Family {
+    /// "what colour is the circle?": six colours.
+    Colour,
+    /// "which shape is red?": six shapes.
+    Shape,
+    /// "how many circles are there?": 1 to 4.
+    Count,
+    /// "is there a red circle?": yes or no, as often.
+    Exist,
+    /// "where is the circle relative to the star?": left, right, above, below.
+    Relation,
+    /// "where is the circle?": top left, top right, bottom left, bottom right.
+    Position,
+    /// "what word is printed?": one of 48 words, spelled.
+    Word,
+    /// "describe the picture.": everything from left to right, then the printed word.
+    Caption,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Colour,
+        Self::Shape,
+        Self::Count,
+        Self::Exist,
+        Self::Relation,
+        Self::Position,
+        Self::Word,
+        Self::Caption,
+    ];
+}
+
+/// What the picture of one sample may look like.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Look {
+    /// Heights of printed letters, least and largest, as fractions of the picture's side.
+    pub letters: (f32, f32),
+    /// From 0 (a plain background) to 1.
+    pub clutter: f32,
+}
+
+/// A scene and at most `turns` questions about it, at least one: the first is of `families[0]`,
+/// the others go round through `families`.
+///
+/// One scene is never asked for a number and for a relation: the latter needs two things, which
+/// would say something about the number. A caption comes last, because it tells everything.
+#[must_use]
+pub fn conversation(
+    families: &[Family],
+    turns: usize,
+    look: Look,
+    dice: &mut Dice,
+) -> (Scene, Vec<Turn>) {
+    let mut asked: Vec<Family> = families.iter().copied().cycle().take(turns.max(1)).collect();
+    let conflict = match asked.iter().find(|f| matches!(f, Family::Count | Family::Relation)) {
+        Some(Family::Count) => Some(Family::Relation),
+        Some(_) => Some(Family::Count),
+        None => None,
+    };
+    asked.retain(|&family| Some(family) != conflict);
+    let first = asked.first().copied();
+    asked.sort_by_key(|&family| family == Family::Caption);
+
+    let (brief, count) = plan(&asked, look, dice);
+    loop {
+        let scene = compose(&brief, dice);
+        let mut told = Told { things: vec![false; scene.things.len()], turns: Vec::new() };
+        // The first family has the first choice of things; were it refused because of another's
+        // question, scenes would be chosen by that question's answer.
+        let order = first.into_iter().chain(skip_one(&asked, first));
+        let mut refused = false;
+        for (i, family) in order.enumerate() {
+            let turn = ask(family, &scene, count, &mut told, dice);
+            match turn {
+                Some(turn) if told.turns.iter().all(|t| t.question != turn.question) => {
+                    told.turns.push(turn);
+                }
+                Some(_) => {}
+                None => refused |= i == 0,
+            }
+        }
+        if !refused {
+            told.turns.sort_by_key(|turn| turn.question == DESCRIBE);
+            return (scene, told.turns);
+        }
+    }
+}
+
+const DESCRIBE: &str = "describe the picture.";
+
+/// What earlier turns of a conversation have said.
+struct Told {
+    /// Per thing, whether a turn was about it: a second one could be answered from the first.
+    things: Vec<bool>,
+    turns: Vec<Turn>,
+}
+
+/// What a question for a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Everything,
+    SameShape,
+    SameColour,
+}
+
+/// The scene that these questions need. The numbers of things are fixed here, once, so that no
+/// later choice among scenes can favour one of them.
+fn plan(asked: &[Family], look: Look, dice: &mut Dice) -> (Brief, Counted) {
+    let has = |family| asked.contains(&family);
+    let print = has(Family::Word) || (has(Family::Caption) && dice.coin());
+    let mut brief = Brief {
+        things: dice.within(if has(Family::Relation) { 2 } else { 1 }, 4),
+        alike: Alike::Nothing,
+        print: print.then_some(look.letters),
+        clutter: look.clutter,
+    };
+    let mut counted = Counted::Everything;
+    if has(Family::Count) {
+        let number = dice.within(1, 4);
+        let others = dice.within(1, if number == 4 { 1 } else { 2 });
+        (counted, brief.alike, brief.things) = match dice.below(3) {
+            0 => (Counted::Everything, Alike::Nothing, number),
+            1 => (Counted::SameShape, Alike::Shape(number), number + others),
+            _ => (Counted::SameColour, Alike::Colour(number), number + others),
+        };
+    } else if asked.iter().all(|&family| family == Family::Word) {
+        brief.things = dice.within(0, 2);
+    }
+    (brief, counted)
+}
+
+fn skip_one(asked: &[Family], first: Option<Family>) -> impl Iterator<Item = Family> {
+    let at = asked.iter().position(|&family| Some(family) == first);
+    asked.iter().enumerate().filter(move |(i, _)| Some(*i) != at).map(|(_, &family)| family)
+}
+
+fn ask(
+    family: Family,
+    scene: &Scene,
+    counted: Counted,
+    told: &mut Told,
+    dice: &mut Dice,
+) -> Option<Turn> {
+    match family {
+        Family::Colour => {
+            let i = untold(scene, told, dice, |thing| alone(scene, thing, same_shape))?;
+            told.things[i] = true;
+            let thing = &scene.things[i];
+            Some(turn(format!("what colour is the {}?", thing.shape.name()), thing.colour.name()))
+        }
+        Family::Shape => {
+            let i = untold(scene, told, dice, |thing| alone(scene, thing, same_colour))?;
+            told.things[i] = true;
+            let thing = &scene.things[i];
+            Some(turn(format!("which shape is {}?", thing.colour.name()), thing.shape.name()))
+        }
+        Family::Count => count(scene, counted, told),
+        Family::Exist => exist(scene, told, dice),
+        Family::Relation => relation(scene, told, dice),
+        Family::Position => position(scene, told, dice),
+        Family::Word => Some(turn("what word is printed?", scene.print.as_ref()?.word)),
+        Family::Caption => Some(turn(DESCRIBE, &caption(scene))),
+    }
+}
+
+/// Tells of everything that is counted by its shape or colour.
+fn count(scene: &Scene, counted: Counted, told: &mut Told) -> Option<Turn> {
+    let first = scene.things.first()?;
+    let (kind, alike): (String, fn(&Thing, &Thing) -> bool) = match counted {
+        Counted::Everything => {
+            let number = scene.things.len().to_string();
+            return Some(turn("how many shapes are there?", &number));
+        }
+        Counted::SameShape => (first.shape.plural().into(), same_shape),
+        Counted::SameColour => (format!("{} shapes", first.colour.name()), same_colour),
+    };
+    let mut number = 0;
+    for (thing, told) in scene.things.iter().zip(&mut told.things) {
+        if alike(first, thing) {
+            *told = true;
+            number += 1;
+        }
+    }
+    Some(turn(format!("how many {kind} are there?"), &number.to_string()))
+}
+
+fn exist(scene: &Scene, told: &mut Told, dice: &mut Dice) -> Option<Turn> {
+    let yes = dice.coin();
+    // Looked for even if the answer is to be no: else a scene of which all is told could only
+    // be asked for what it lacks.
+    let i = untold(scene, told, dice, |_| true)?;
+    let has_shape = |shape| scene.things.iter().any(|thing| thing.shape == shape);
+    let has_colour = |colour| scene.things.iter().any(|thing| thing.colour == colour);
+    let (shape, colour) = (scene.things[i].shape, scene.things[i].colour);
+    let what = match (dice.below(3), yes) {
+        (0, true) => format!("a {}", shape.name()),
+        (1, true) => format!("{} shape", colour.with_article()),
+        (_, true) => format!("{} {}", colour.with_article(), shape.name()),
+        (0, false) => {
+            let absent: Vec<Shape> = Shape::ALL.into_iter().filter(|&s| !has_shape(s)).collect();
+            format!("a {}", dice.pick(&absent)?.name())
+        }
+        (1, false) => {
+            let absent: Vec<Colour> = Colour::ALL.into_iter().filter(|&c| !has_colour(c)).collect();
+            format!("{} shape", dice.pick(&absent)?.with_article())
+        }
+        (_, false) => {
+            // The shape or the colour is there, on something else: neither alone decides.
+            let pairs = Shape::ALL.into_iter().flat_map(|s| Colour::ALL.map(|c| (s, c)));
+            let absent: Vec<(Shape, Colour)> = pairs
+                .filter(|&(s, c)| has_shape(s) || has_colour(c))
+                .filter(|&(s, c)| scene.things.iter().all(|t| (t.shape, t.colour) != (s, c)))
+                .collect();
+            let (shape, colour) = dice.pick(&absent)?;
+            format!("{} {}", colour.with_article(), shape.name())
+        }
+    };
+    told.things[i] |= yes;
+    Some(turn(format!("is there {what}?"), if yes { "yes" } else { "no" }))
+}
+
+fn relation(scene: &Scene, told: &mut Told, dice: &mut Dice) -> Option<Turn> {
+    let (dx, dy, answer) = dice.pick(&[
+        (-1.0, 0.0, "left"),
+        (1.0, 0.0, "right"),
+        (0.0, -1.0, "above"),
+        (0.0, 1.0, "below"),
+    ])?;
+    let free: Vec<usize> = (0..scene.things.len()).filter(|&i| !told.things[i]).collect();
+    let pairs: Vec<(usize, usize)> = free
+        .iter()
+        .flat_map(|&a| free.iter().map(move |&b| (a, b)))
+        .filter(|(a, b)| a != b)
+        .collect();
+    let clearly = |&(a, b): &(usize, usize)| {
+        let (a, b) = (&scene.things[a], &scene.things[b]);
+        let along = (a.x - b.x) * dx + (a.y - b.y) * dy;
+        let across = (a.x - b.x) * dy + (a.y - b.y) * dx;
+        along > 0.2 && along > 1.6 * across.abs()
+    };
+    let (a, b) = dice.shuffled(&pairs).into_iter().find(clearly)?;
+    let (one, other) = (name(scene, a, dice)?, name(scene, b, dice)?);
+    (told.things[a], told.things[b]) = (true, true);
+    Some(turn(format!("where is the {one} relative to the {other}?"), answer))
+}
+
+fn position(scene: &Scene, told: &mut Told, dice: &mut Dice) -> Option<Turn> {
+    let (right, below) = (dice.coin(), dice.coin());
+    let i = untold(scene, told, dice, |thing| {
+        let (x, y) = (thing.x - 0.5, thing.y - 0.5);
+        x.abs() > 0.08 && y.abs() > 0.08 && (x > 0.0) == right && (y > 0.0) == below
+    })?;
+    let name = name(scene, i, dice)?;
+    told.things[i] = true;
+    let answer = match (below, right) {
+        (false, false) => "top left",
+        (false, true) => "top right",
+        (true, false) => "bottom left",
+        (true, true) => "bottom right",
+    };
+    Some(turn(format!("where is the {name}?"), answer))
+}
+
+/// Everything from left to right, then the printed word.
+fn caption(scene: &Scene) -> String {
+    let mut things: Vec<&Thing> = scene.things.iter().collect();
+    things.sort_by(|a, b| a.x.total_cmp(&b.x));
+    let names = things.iter().map(|t| format!("{} {}", t.colour.name(), t.shape.name()));
+    let word = scene.print.iter().map(|print| format!("the word {}", print.word));
+    names.chain(word).collect::<Vec<_>>().join(", ")
+}
+
+/// A phrase that means this thing and no other, if there is one.
+fn name(scene: &Scene, i: usize, dice: &mut Dice) -> Option<String> {
+    let thing = &scene.things[i];
+    let by_shape = alone(scene, thing, same_shape).then(|| thing.shape.name().to_string());
+    let by_colour =
+        alone(scene, thing, same_colour).then(|| format!("{} shape", thing.colour.name()));
+    if dice.coin() { by_shape.or(by_colour) } else { by_colour.or(by_shape) }
+}
+
+/// A thing of which no turn has told, and for which `fits` holds, by chance.
+fn untold(
+    scene: &Scene,
+    told: &Told,
+    dice: &mut Dice,
+    fits: impl Fn(&Thing) -> bool,
+) -> Option<usize> {
+    let fitting: Vec<usize> =
+        (0..scene.things.len()).filter(|&i| !told.things[i] && fits(&scene.things[i])).collect();
+    dice.pick(&fitting)
+}
+
+fn alone(scene: &Scene, thing: &Thing, alike: fn(&Thing, &Thing) -> bool) -> bool {
+    scene.things.iter().filter(|other| alike(thing, other)).count() == 1
+}
+
+fn same_shape(a: &Thing, b: &Thing) -> bool {
+    a.shape == b.shape
+}
+
+fn same_colour(a: &Thing, b: &Thing) -> bool {
+    a.colour == b.colour
+}
+
+fn turn(question: impl Into<String>, answer: &str) -> Turn {
+    Turn { question: question.into(), answer: answer.into() }
+}

@@ -1,0 +1,164 @@
+//! A table's cells: mean and spread over seeds, with the image and without.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::notes::notes;
+use super::paired::{difference_cells, samples};
+use super::published::{published_row, published_rows};
+use super::runs::{Score, Selected, Trial};
+use super::{RowKind, SpreadOver, Table, TableCell, TableColumn, TableOptions, TableRow};
+use crate::ResultsError;
+use crate::error::nearest;
+use crate::stats::{mean, standard_deviation};
+
+/// The table of what was selected.
+pub fn fill(out: &Path, selected: Selected, options: &TableOptions) -> Result<Table, ResultsError> {
+    let columns = columns(&selected.trials);
+    let baseline = baseline(&selected.trials, options)?;
+    let paper = published_rows(&selected, options)?;
+    let samples = samples(out, &selected)?;
+    let mut rows = Vec::new();
+    for trial in &selected.trials {
+        let row = |kind, seeds, cells| TableRow {
+            trial: trial.name.clone(),
+            kind,
+            seeds,
+            visual_tokens: mean(&trial.visual_tokens),
+            cells,
+        };
+        rows.push(row(RowKind::Model, trial.runs.len(), score_cells(trial, &columns, false)));
+        let blind = score_cells(trial, &columns, true);
+        if blind.iter().any(Option::is_some) {
+            rows.push(row(RowKind::Blind, trial.runs.len(), blind));
+        }
+        if let Some(baseline) = baseline.filter(|b| b.name != trial.name) {
+            let cells = difference_cells(trial, baseline, &columns, &samples);
+            let shared = trial.runs.keys().filter(|seed| baseline.runs.contains_key(seed)).count();
+            if cells.iter().any(Option::is_some) {
+                rows.push(row(RowKind::Difference, shared, cells));
+            }
+        }
+        rows.extend(published_row(trial, &paper, &columns));
+    }
+    let mut table = Table {
+        selection: selected.name,
+        baseline: baseline.map(|trial| trial.name.clone()),
+        columns,
+        rows,
+        notes: Vec::new(),
+        sql: selected.sql,
+    };
+    table.notes = notes(&table);
+    table.notes.extend(selected.notes);
+    Ok(table)
+}
+
+fn columns(trials: &[Trial]) -> Vec<TableColumn> {
+    let mut largest: BTreeMap<(&str, &str), f64> = BTreeMap::new();
+    for score in trials.iter().flat_map(|trial| &trial.scores) {
+        let size = largest.entry((&score.benchmark, &score.metric)).or_default();
+        *size = size.max(score.value.abs());
+    }
+    let mut columns: Vec<TableColumn> = largest
+        .into_iter()
+        .map(|((benchmark, metric), size)| TableColumn {
+            benchmark: benchmark.to_owned(),
+            metric: metric.to_owned(),
+            percent: size <= 1.0,
+            is_mean: false,
+        })
+        .collect();
+    // A mean over different scales, or over two metrics of one benchmark, would mean nothing.
+    let one_metric_each = columns.windows(2).all(|pair| pair[0].benchmark != pair[1].benchmark);
+    if columns.len() > 1 && one_metric_each && columns.iter().all(|c| c.percent) {
+        let (benchmark, metric) = ("mean".to_owned(), "mean".to_owned());
+        columns.push(TableColumn { benchmark, metric, percent: true, is_mean: true });
+    }
+    columns
+}
+
+fn baseline<'a>(
+    trials: &'a [Trial],
+    options: &TableOptions,
+) -> Result<Option<&'a Trial>, ResultsError> {
+    let Some(name) = &options.baseline else {
+        return Ok(trials.iter().find(|trial| !trial.runs.is_empty()));
+    };
+    let known = || trials.iter().map(|trial| trial.name.as_str());
+    trials.iter().find(|trial| trial.name == *name).map(Some).ok_or_else(|| {
+        ResultsError::UnknownName {
+            kind: "trial",
+            name: name.clone(),
+            known: known().map(str::to_owned).collect(),
+            nearest: nearest(name, known()),
+        }
+    })
+}
+
+/// The scores of one column, by seed.
+pub fn of_column<'a>(trial: &'a Trial, column: &TableColumn, blind: bool) -> Vec<&'a Score> {
+    let wanted = |s: &&Score| {
+        s.benchmark == column.benchmark && s.metric == column.metric && s.blind == blind
+    };
+    trial.scores.iter().filter(wanted).collect()
+}
+
+fn score_cells(trial: &Trial, columns: &[TableColumn], blind: bool) -> Vec<Option<TableCell>> {
+    let parts: Vec<Vec<&Score>> =
+        columns.iter().filter(|c| !c.is_mean).map(|c| of_column(trial, c, blind)).collect();
+    let mut parts_left = parts.iter();
+    columns
+        .iter()
+        .map(|column| {
+            if column.is_mean {
+                mean_cell(trial, &parts)
+            } else {
+                parts_left.next().and_then(|scores| score_cell(scores))
+            }
+        })
+        .collect()
+}
+
+fn score_cell(scores: &[&Score]) -> Option<TableCell> {
+    let values: Vec<f64> = scores.iter().map(|s| s.value).collect();
+    let one_seed = || scores[0].standard_error.map(|e| (e, SpreadOver::Samples));
+    let spread = if values.len() == 1 { one_seed() } else { over_seeds(&values) };
+    let samples = scores.first().map_or(0, |s| s.n);
+    Some(cell(mean(&values)?, spread, values.len(), samples))
+}
+
+/// The mean over benchmarks, of the seeds that have them all.
+fn mean_cell(trial: &Trial, parts: &[Vec<&Score>]) -> Option<TableCell> {
+    let of_seed = |seed: i64| -> Option<Vec<&Score>> {
+        parts.iter().map(|scores| scores.iter().find(|s| s.seed == seed).copied()).collect()
+    };
+    let complete: Vec<Vec<&Score>> = trial.runs.keys().filter_map(|seed| of_seed(*seed)).collect();
+    let means: Vec<f64> = complete
+        .iter()
+        .filter_map(|scores| mean(&scores.iter().map(|s| s.value).collect::<Vec<_>>()))
+        .collect();
+    let spread = if let [only] = complete.as_slice() {
+        // Independent samples: variances add.
+        let squares: Option<f64> = only.iter().map(|s| s.standard_error.map(|e| e * e)).sum();
+        squares.map(|sum| (sum.sqrt() / only.len() as f64, SpreadOver::Samples))
+    } else {
+        over_seeds(&means)
+    };
+    let samples = complete.first().map_or(0, |scores| scores.iter().map(|s| s.n).sum());
+    Some(cell(mean(&means)?, spread, means.len(), samples))
+}
+
+fn over_seeds(values: &[f64]) -> Option<(f64, SpreadOver)> {
+    standard_deviation(values).map(|sd| (sd, SpreadOver::Seeds))
+}
+
+/// A cell without test or source.
+pub fn cell(
+    value: f64,
+    spread: Option<(f64, SpreadOver)>,
+    seeds: usize,
+    samples: usize,
+) -> TableCell {
+    TableCell { value, spread, seeds, samples, test: None, source: None }
+}

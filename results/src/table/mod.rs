@@ -1,0 +1,140 @@
+//! The table of a study: what its rows and cells are, and how they come from SQL.
+
+mod cells;
+mod notes;
+mod paired;
+mod published;
+mod runs;
+mod text;
+
+use std::path::Path;
+
+use crate::ResultsError;
+use crate::stats::Test;
+
+/// What a table can be asked for beyond its selection.
+#[derive(Debug, Clone, Default)]
+pub struct TableOptions {
+    /// The trial that the others are compared with; by default the one that was started first.
+    pub baseline: Option<String>,
+    /// The published table to stand beside ours ("fusion", "released_models", …); by default the
+    /// one that the selection is named after, else any with a row of a trial's name.
+    pub published: Option<String>,
+}
+
+/// Rows: the trials of a study or experiment. Columns: its benchmarks.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// The study or experiment.
+    pub selection: String,
+    /// The trial that others are compared with; None without trials that are done.
+    pub baseline: Option<String>,
+    /// One a benchmark and metric, then `mean` where there are several comparable benchmarks.
+    pub columns: Vec<TableColumn>,
+    /// A trial's rows follow each other, its scores first.
+    pub rows: Vec<TableRow>,
+    /// What a reader must know: how to read the numbers, and which runs are missing.
+    pub notes: Vec<String>,
+    /// The SQL that the scores come from.
+    pub sql: String,
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableColumn {
+    /// The benchmark, or `mean`.
+    pub benchmark: String,
+    /// Its metric.
+    pub metric: String,
+    /// Whether every score lies in -1..1, so that it reads as percent.
+    pub percent: bool,
+    /// Whether this is the mean over the other columns.
+    pub is_mean: bool,
+}
+
+/// What a row says of its trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowKind {
+    /// Its scores.
+    Model,
+    /// Its scores with the image withheld.
+    Blind,
+    /// Its scores minus the baseline's, on the samples and seeds that both have.
+    Difference,
+    /// What was published for it.
+    Published,
+}
+
+/// One row.
+#[derive(Debug, Clone)]
+pub struct TableRow {
+    /// The trial.
+    pub trial: String,
+    /// What the row says.
+    pub kind: RowKind,
+    /// Seeds behind it; 0 for what is published.
+    pub seeds: usize,
+    /// Visual tokens that the LLM reads.
+    pub visual_tokens: Option<f64>,
+    /// One a column; None where there is nothing to say.
+    pub cells: Vec<Option<TableCell>>,
+}
+
+/// What `±` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpreadOver {
+    /// The sample standard deviation over seeds.
+    Seeds,
+    /// The standard error over a benchmark's samples: one seed, or a paired difference.
+    Samples,
+}
+
+/// One number. In the benchmark's own scale, except what is published: as it was published.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableCell {
+    /// The number.
+    pub value: f64,
+    /// Its `±`, where known.
+    pub spread: Option<(f64, SpreadOver)>,
+    /// Seeds behind this cell.
+    pub seeds: usize,
+    /// Samples behind it, in one seed.
+    pub samples: usize,
+    /// Of a difference: its p-value and how it was found.
+    pub test: Option<(f64, Test)>,
+    /// Of a published number: its source and confidence.
+    pub source: Option<(String, String)>,
+}
+
+/// How a table is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableFormat {
+    /// Markdown with notes below.
+    Md,
+    /// One line a cell, exact values, for programs.
+    Csv,
+    /// LaTeX with booktabs, notes below.
+    Tex,
+}
+
+/// The table of the study `selection`, or of the experiment of that name where there is no such
+/// study, from the runs in `out` that are done.
+///
+/// # Errors
+/// What [`crate::query`] returns, and a study, baseline or published table that does not exist.
+pub fn table(out: &Path, selection: &str, options: &TableOptions) -> Result<Table, ResultsError> {
+    let selected = runs::select(out, selection)?;
+    cells::fill(out, selected, options)
+}
+
+impl Table {
+    /// The table as text, notes included.
+    #[must_use]
+    pub fn render(&self, format: TableFormat) -> String {
+        match format {
+            TableFormat::Md => text::markdown(self),
+            TableFormat::Csv => text::csv(self),
+            TableFormat::Tex => text::latex(self),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! SQL over the frames, its errors, and the renderings of what it returns.
+
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod fixture;
+
+use std::fs;
+
+use eagle_results::{Cell, Format, ResultsError, query};
+use fixture::{Results, answers};
+use serde_json::json;
+
+fn runs() -> Results {
+    let results = Results::new();
+    results.add("ChannelConcat(grid: 8)", 0, 0, &[("mini-colour", &answers(3, 1), &answers(1, 3))]);
+    results.add("ChannelConcat(grid: 8)", 1, 1, &[("mini-colour", &answers(2, 2), &answers(1, 3))]);
+    results.add("LlavaHr()", 0, 2, &[("mini-colour", &answers(4, 0), &answers(2, 2))]);
+    results
+}
+
+fn csv(results: &Results, sql: &str) -> String {
+    match query(results.out(), sql) {
+        Ok(frame) => frame.render(&Format::Csv).unwrap(),
+        Err(error) => panic!("{sql}\n{error}"),
+    }
+}
+
+#[test]
+fn tables_join_group_and_order() {
+    let sql = "SELECT axis_fuse, COUNT(*) AS n, AVG(value) AS mean \
+               FROM scores JOIN runs ON scores.run = runs.run \
+               WHERE NOT blind GROUP BY axis_fuse ORDER BY mean DESC";
+    assert_eq!(
+        csv(&runs(), sql),
+        "axis_fuse,n,mean\nLlavaHr(),1,1.0\nChannelConcat(grid: 8),2,0.625\n"
+    );
+}
+
+#[test]
+fn the_sql_in_the_docs_runs() {
+    let docs =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/results.md")).unwrap();
+    let examples: Vec<&str> =
+        docs.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() > 2);
+    let results = runs();
+    for sql in examples {
+        csv(&results, sql);
+    }
+}
+
+#[test]
+fn common_sql_runs() {
+    let results = runs();
+    for sql in [
+        "WITH best AS (SELECT run, MAX(value) AS top FROM scores GROUP BY run) \
+         SELECT * FROM best WHERE top > 0.6 ORDER BY run",
+        "SELECT run, CASE WHEN correct THEN 'right' ELSE 'wrong' END AS verdict FROM samples LIMIT 3",
+        "SELECT run, step, value - LAG(value) OVER (PARTITION BY run ORDER BY step) AS change FROM metrics",
+        "SELECT run, RANK() OVER (ORDER BY value DESC) AS place FROM scores WHERE NOT blind",
+        "SELECT run FROM runs WHERE run IN (SELECT run FROM scores WHERE value > 0.9)",
+        "SELECT * FROM runs LEFT JOIN scores ON runs.run = scores.run WHERE scores.blind",
+        "SELECT run FROM runs UNION ALL SELECT run FROM scores",
+        "SELECT DISTINCT UPPER(trial) AS name, LENGTH(trial) AS length, ROUND(seconds, 1) AS s FROM runs WHERE trial LIKE 'Ch%'",
+        "SELECT benchmark, STDDEV(value) AS spread, MEDIAN(value) AS middle, COUNT(DISTINCT run) AS runs \
+         FROM scores GROUP BY benchmark HAVING COUNT(*) > 1",
+        "SELECT CAST(started AS TIMESTAMP) AS at FROM runs",
+        "SELECT a.sample FROM samples a JOIN samples b ON a.sample = b.sample AND a.benchmark = b.benchmark \
+         WHERE a.run = 'LlavaHr-0' AND b.run = 'ChannelConcat-0' AND a.score > b.score",
+        "SELECT run FROM runs EXCEPT SELECT run FROM scores WHERE value > 0.9",
+        "SELECT run, ROW_NUMBER() OVER (PARTITION BY benchmark ORDER BY value) FROM scores",
+        "SELECT samples.run FROM samples NATURAL JOIN scores",
+        "SELECT trial, STRFTIME(CAST(started AS TIMESTAMP), '%Y') AS year FROM runs",
+        "SELECT run FROM runs WHERE EXISTS (SELECT 1 FROM scores WHERE scores.run = runs.run AND value > 0.9)",
+        "SHOW TABLES",
+    ] {
+        csv(&results, sql);
+    }
+}
+
+#[test]
+fn sql_that_polars_refuses_says_why_in_one_line() {
+    let sql = "SELECT UPPER(run), LENGTH(run) FROM runs HAVING COUNT(*) > 1";
+    let error = query(runs().out(), sql).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "SQL: HAVING clause not valid outside of GROUP BY\nhelp: tables are runs, metrics, scores, \
+         samples; `eagle-lab query --schema` lists their columns"
+    );
+}
+
+#[test]
+fn a_run_that_changes_is_seen_by_the_next_query() {
+    let results = runs();
+    assert_eq!(csv(&results, "SELECT COUNT(*) AS n FROM runs"), "n\n3\n");
+    results.add("MiniGemini()", 0, 3, &[]);
+    assert_eq!(csv(&results, "SELECT COUNT(*) AS n FROM runs"), "n\n4\n");
+    fs::remove_dir_all(results.run_folder("LlavaHr-0")).unwrap();
+    assert_eq!(csv(&results, "SELECT COUNT(*) AS n FROM runs"), "n\n3\n");
+}
+
+#[test]
+fn frames_are_not_rebuilt_while_runs_stay_the_same() {
+    let results = runs();
+    csv(&results, "SELECT run FROM runs");
+    let built = fs::metadata(results.frame("runs")).unwrap().modified().unwrap();
+    csv(&results, "SELECT run FROM runs");
+    assert_eq!(fs::metadata(results.frame("runs")).unwrap().modified().unwrap(), built);
+}
+
+#[test]
+fn published_frames_without_runs_answer() {
+    let results = runs();
+    csv(&results, "SELECT run FROM runs");
+    fs::remove_dir_all(results.out().join("runs")).unwrap();
+    assert_eq!(csv(&results, "SELECT COUNT(*) AS n FROM runs"), "n\n3\n");
+}
+
+#[test]
+fn without_runs_the_error_says_how_to_make_some() {
+    let results = Results::new();
+    let error = query(results.out(), "SELECT * FROM runs").unwrap_err();
+    assert!(matches!(error, ResultsError::NoRuns { .. }));
+    assert!(error.to_string().contains("help: `eagle-lab run FILE.ron --out "), "{error}");
+}
+
+#[test]
+fn an_unknown_table_lists_the_tables() {
+    let error = query(runs().out(), "SELECT * FROM score").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no table `score`; did you mean `scores`?\nhelp: tables are runs, metrics, scores, samples"
+    );
+}
+
+#[test]
+fn an_unknown_column_lists_the_columns_and_the_nearest() {
+    for sql in [
+        "SELECT benchmrk FROM scores",
+        "SELECT s.benchmrk FROM scores s JOIN runs r ON s.run = r.run",
+        "SELECT run FROM scores WHERE benchmrk = 'x'",
+        "SELECT run FROM scores ORDER BY benchmrk",
+        "SELECT AVG(value) FROM scores GROUP BY benchmrk",
+    ] {
+        let error = query(runs().out(), sql).unwrap_err();
+        let ResultsError::UnknownColumn { column, nearest, .. } = &error else {
+            panic!("{sql}: {error:?}")
+        };
+        assert_eq!((column.as_str(), nearest.as_deref()), ("benchmrk", Some("benchmark")), "{sql}");
+        let text = error.to_string();
+        assert!(text.contains("scores(run, benchmark, metric, blind, value, n, standard_error)"));
+        assert!(text.contains("threads, axis_fuse)"), "{text}");
+    }
+}
+
+#[test]
+fn sql_that_does_not_parse_says_where() {
+    let error = query(runs().out(), "SELEC * FROM runs").unwrap_err().to_string();
+    assert!(error.starts_with("SQL: "), "{error}");
+    assert!(error.contains("SELEC"), "{error}");
+    let error = query(runs().out(), "SELECT 1; SELECT 2").unwrap_err().to_string();
+    assert!(error.contains("one (and only one) statement"), "{error}");
+}
+
+#[test]
+fn a_frame_that_is_damaged_says_to_delete_it() {
+    let results = runs();
+    csv(&results, "SELECT run FROM runs");
+    fs::write(results.frame("scores"), "not parquet").unwrap();
+    let error = query(results.out(), "SELECT * FROM scores").unwrap_err().to_string();
+    assert!(error.contains("scores.parquet"), "{error}");
+    assert!(error.contains("help: delete it"), "{error}");
+}
+
+#[test]
+fn a_text_table_shows_every_row_and_column_in_full() {
+    let results = Results::new();
+    for seed in 0..40 {
+        results.add(&format!("Trial{}(a name that is long)", "x".repeat(60)), seed, 0, &[]);
+    }
+    let frame = query(results.out(), "SELECT * FROM runs").unwrap();
+    let text = frame.render(&Format::Table).unwrap();
+    assert_eq!(text.lines().count(), 2 + 40 + 1);
+    assert!(!text.contains('…') && !text.contains("..."));
+    assert!(text.ends_with("(40 rows)\n"));
+    assert!(text.contains(&format!("Trial{}(a name that is long)", "x".repeat(60))));
+}
+
+#[test]
+fn a_text_table_aligns_numbers_and_wide_characters() {
+    let results = runs();
+    results.edit("LlavaHr-0", json!({"trial": "視覚"}));
+    let sql = "SELECT trial, seed, seconds / 7 AS share, error, status = 'done' AS done \
+               FROM runs ORDER BY trial, seed";
+    let text = query(results.out(), sql).unwrap().render(&Format::Table).unwrap();
+    insta::assert_snapshot!(text, @r"
+    trial                   seed    share  error  done
+    ----------------------  ----  -------  -----  ----
+    ChannelConcat(grid: 8)     0  4.28571         true
+    ChannelConcat(grid: 8)     1  4.28571         true
+    視覚                       0  4.28571         true
+    (3 rows)
+    ");
+}
+
+#[test]
+fn json_and_csv_are_exact() {
+    let sql = "SELECT runs.run, 0.1 + 0.2 AS x, error, question \
+               FROM samples JOIN runs ON samples.run = runs.run LIMIT 1";
+    let frame = query(runs().out(), sql).unwrap();
+    assert_eq!(
+        frame.render(&Format::Csv).unwrap(),
+        "run,x,error,question\nChannelConcat-0,0.30000000000000004,,\"What colour, \"\"exactly\"\"?\"\n"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&frame.render(&Format::Json).unwrap()).unwrap();
+    let expected = json!([{"run": "ChannelConcat-0", "x": 0.1 + 0.2, "error": null,
+                           "question": "What colour, \"exactly\"?"}]);
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn a_result_written_as_parquet_reads_back_the_same() {
+    let results = runs();
+    let path = results.out().join("frames").join("scores.parquet");
+    let frame =
+        query(results.out(), "SELECT * FROM scores ORDER BY run, benchmark, blind").unwrap();
+    let copy = results.out().join("copy.parquet");
+    let line = frame.render(&Format::Parquet(copy.clone())).unwrap();
+    assert!(line.ends_with("copy.parquet: 6 rows, 7 columns\n"), "{line}");
+    assert_eq!(fs::read(copy).unwrap(), fs::read(path).unwrap());
+    assert_eq!(frame.rows().next().unwrap()[0], Cell::Text("ChannelConcat-0".to_owned()));
+}

@@ -1,0 +1,196 @@
+//! Tables of a study, against numbers worked out by hand.
+
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod fixture;
+
+use eagle_results::{
+    ResultsError, RowKind, SpreadOver, Table, TableCell, TableFormat, TableOptions, Test, table,
+};
+use fixture::{Results, answers};
+use serde_json::json;
+
+/// Two trials at three seeds, ten samples a benchmark.
+fn fusion() -> Results {
+    let results = Results::new();
+    for (seed, right) in [(0, 5), (1, 6), (2, 7)] {
+        let (seen, blind) = (answers(right, 10 - right), answers(3, 7));
+        results.add(
+            "ChannelConcat(grid: 8)",
+            seed,
+            seed as u32,
+            &[("mini-colour", &seen, &blind), ("mini-ocr", &answers(2, 8), &[])],
+        );
+        let better = answers(right + 2, 8 - right);
+        results.add(
+            "LlavaHr()",
+            seed,
+            10 + seed as u32,
+            &[("mini-colour", &better, &blind), ("mini-ocr", &answers(2, 8), &[])],
+        );
+    }
+    results
+}
+
+fn cell<'a>(table: &'a Table, trial: &str, kind: RowKind, benchmark: &str) -> &'a TableCell {
+    let column = table.columns.iter().position(|c| c.benchmark == benchmark).expect("a column");
+    let row =
+        table.rows.iter().find(|r| r.trial.starts_with(trial) && r.kind == kind).expect("a row");
+    row.cells[column].as_ref().expect("a cell")
+}
+
+fn near(a: f64, b: f64) -> bool {
+    (a - b).abs() < 1e-9
+}
+
+#[test]
+fn a_cell_is_the_mean_and_sample_standard_deviation_over_seeds() {
+    let table = table(fusion().out(), "fusion", &TableOptions::default()).unwrap();
+    let concat = cell(&table, "ChannelConcat", RowKind::Model, "mini-colour");
+    // 0.5, 0.6, 0.7.
+    assert!(near(concat.value, 0.6));
+    let (spread, over) = concat.spread.unwrap();
+    assert!(near(spread, 0.1) && over == SpreadOver::Seeds);
+    assert_eq!((concat.seeds, concat.samples), (3, 10));
+    let mean = cell(&table, "ChannelConcat", RowKind::Model, "mean");
+    // 0.35, 0.4, 0.45.
+    assert!(near(mean.value, 0.4) && near(mean.spread.unwrap().0, 0.05));
+    assert!(near(cell(&table, "LlavaHr", RowKind::Blind, "mini-colour").value, 0.3));
+}
+
+#[test]
+fn one_seed_shows_the_standard_error_over_samples_and_says_so() {
+    let results = Results::new();
+    results.add("ChannelConcat()", 0, 0, &[("mini-colour", &answers(5, 5), &[])]);
+    let table = table(results.out(), "fusion", &TableOptions::default()).unwrap();
+    let (spread, over) = cell(&table, "Channel", RowKind::Model, "mini-colour").spread.unwrap();
+    // sqrt(0.5 x 0.5 / 10).
+    assert!((spread - 0.158_113_883).abs() < 1e-9 && over == SpreadOver::Samples);
+    let text = table.render(TableFormat::Md);
+    assert!(text.contains("50.0 ± 15.8†"), "{text}");
+    assert!(text.contains("† One seed: ±"), "{text}");
+}
+
+#[test]
+fn one_seed_is_compared_by_mcnemar_s_exact_test() {
+    let results = Results::new();
+    results.add("A()", 0, 0, &[("mini-colour", &answers(4, 16), &[])]);
+    // Right on samples 0..3 and 4..11: eight better, none worse.
+    results.add("B()", 0, 1, &[("mini-colour", &answers(12, 8), &[])]);
+    let table = table(results.out(), "fusion", &TableOptions::default()).unwrap();
+    let difference = cell(&table, "B", RowKind::Difference, "mini-colour");
+    assert!(near(difference.value, 0.4));
+    let (p, test) = difference.test.unwrap();
+    // 2 / 2^8.
+    assert!(near(p, 0.007_812_5) && test == Test::McNemar);
+    // Differences: eight 1, twelve 0: variance (8 x 0.36 + 12 x 0.16) / 19, over 20 samples.
+    assert!(near(difference.spread.unwrap().0, (4.8_f64 / 19.0 / 20.0).sqrt()));
+    assert!(!table.rows.iter().any(|r| r.trial == "A()" && r.kind == RowKind::Difference));
+}
+
+#[test]
+fn several_seeds_are_compared_sample_by_sample_averaged_over_seeds() {
+    let table = table(fusion().out(), "fusion", &TableOptions::default()).unwrap();
+    let difference = cell(&table, "LlavaHr", RowKind::Difference, "mini-colour");
+    // Samples 5..8 are better at 1, 2, 2 and 1 of three seeds: 1/3, 2/3, 2/3, 1/3.
+    assert!(near(difference.value, 0.2));
+    let (p, test) = difference.test.unwrap();
+    assert_eq!(test, Test::Permutation);
+    // All four signs must agree: 2 / 16.
+    assert!((p - 0.125).abs() < 0.01, "{p}");
+    let mean = cell(&table, "LlavaHr", RowKind::Difference, "mean");
+    assert!(near(mean.value, 0.1));
+}
+
+#[test]
+fn the_baseline_can_be_named() {
+    let results = fusion();
+    let named = |name: &str| TableOptions { baseline: Some(name.to_owned()), published: None };
+    let table_ = table(results.out(), "fusion", &named("LlavaHr()")).unwrap();
+    let difference = cell(&table_, "ChannelConcat", RowKind::Difference, "mini-colour");
+    assert!(near(difference.value, -0.2));
+    let error = table(results.out(), "fusion", &named("LavaHr()")).unwrap_err();
+    assert!(
+        error.to_string().starts_with("no trial `LavaHr()`; did you mean `LlavaHr()`?"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_metric_that_is_not_the_mean_of_its_samples_has_no_paired_difference() {
+    let results = fusion();
+    for run in ["ChannelConcat-0", "LlavaHr-0"] {
+        let scores = json!([{"benchmark": "mini-colour", "metric": "f1", "value": 0.9, "n": 10,
+                             "standard_error": null, "blind": false}]);
+        results.edit(run, json!({"scores": scores}));
+    }
+    let table = table(results.out(), "fusion", &TableOptions::default()).unwrap();
+    let column = table.columns.iter().position(|c| c.metric == "f1").unwrap();
+    let differences = table.rows.iter().filter(|r| r.kind == RowKind::Difference);
+    assert!(differences.map(|r| &r.cells[column]).all(Option::is_none));
+}
+
+#[test]
+fn unfinished_runs_and_repeated_seeds_count_once_and_are_named() {
+    let results = fusion();
+    results.edit("LlavaHr-2", json!({"status": "failed", "error": "out of memory"}));
+    results.edit("ChannelConcat-2", json!({"seed": 1}));
+    let table = table(results.out(), "fusion", &TableOptions::default()).unwrap();
+    // Seed 1 counts with its later run: 0.5 and 0.7.
+    let concat = cell(&table, "ChannelConcat", RowKind::Model, "mini-colour");
+    assert!(near(concat.value, 0.6));
+    assert_eq!(concat.seeds, 2);
+    let notes = table.notes.join("\n");
+    assert!(
+        notes.contains("Not counted: LlavaHr(), seed 2: failed: out of memory (run LlavaHr-2).")
+    );
+    assert!(notes.contains("Not counted: 1 older run(s)"), "{notes}");
+}
+
+#[test]
+fn a_table_of_an_experiment_takes_its_trials() {
+    let table = table(fusion().out(), "x2", &TableOptions::default()).unwrap();
+    assert_eq!(table.rows.iter().filter(|r| r.kind == RowKind::Model).count(), 2);
+}
+
+#[test]
+fn an_unknown_study_lists_what_there_is() {
+    let error = table(fusion().out(), "fusoin", &TableOptions::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no study or experiment `fusoin`; did you mean `fusion`?\nhelp: there are fusion, x2"
+    );
+    let error = table(Results::new().out(), "fusion", &TableOptions::default()).unwrap_err();
+    assert!(matches!(error, ResultsError::NoRuns { .. }), "{error}");
+}
+
+#[test]
+fn a_published_model_stands_beside_ours_in_its_own_units() {
+    let results = Results::new();
+    let run = results.add("Eagle-X5-7B", 0, 0, &[("gqa", &answers(6, 4), &[])]);
+    results.edit(&run, json!({"study": null}));
+    let options = TableOptions { baseline: None, published: Some("released_models".to_owned()) };
+    let table_ = table(results.out(), "x2", &options).unwrap();
+    assert!(near(cell(&table_, "Eagle", RowKind::Published, "gqa").value, 64.9));
+    let options = TableOptions { baseline: None, published: Some("released".to_owned()) };
+    let error = table(results.out(), "x2", &options).unwrap_err().to_string();
+    assert!(error.contains("no published table `released`"), "{error}");
+}
+
+#[test]
+fn the_markdown_table_reads_like_this() {
+    let text = table(fusion().out(), "fusion", &TableOptions::default()).unwrap();
+    insta::assert_snapshot!("fusion_md", text.render(TableFormat::Md));
+}
+
+#[test]
+fn the_latex_table_reads_like_this() {
+    let text = table(fusion().out(), "fusion", &TableOptions::default()).unwrap();
+    insta::assert_snapshot!("fusion_tex", text.render(TableFormat::Tex));
+}
+
+#[test]
+fn the_csv_table_has_one_line_a_cell() {
+    let text = table(fusion().out(), "fusion", &TableOptions::default()).unwrap();
+    insta::assert_snapshot!("fusion_csv", text.render(TableFormat::Csv));
+}

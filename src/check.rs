@@ -1,0 +1,40 @@
+//! `eagle-lab check`: every error of a file at once, before anything is allocated.
+
+use std::path::PathBuf;
+
+use eagle_core::registry::Registry;
+
+use crate::file::{self, Overrides};
+use crate::{Failure, print};
+
+/// Check experiment and study files: every error at once, with its place and what would be right
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Experiment or study files.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// Checks every file; the wrong ones are reported together.
+pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
+    let mut wrong = Vec::new();
+    for path in &arguments.files {
+        match file::open(path, &arguments.overrides, registry) {
+            Ok(ready) => {
+                for one in &ready {
+                    let trial = one.study.as_ref().map(|(_, trial)| format!(" {}", trial.name));
+                    let (nodes, stages) = (one.graph.order.len(), one.graph.stages.len());
+                    let title = path.display();
+                    print(&format!(
+                        "{title}{}: ok, {nodes} nodes, {stages} stages\n",
+                        trial.unwrap_or_default()
+                    ));
+                }
+            }
+            Err(Failure::Input(message) | Failure::Running(message)) => wrong.push(message),
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::Input(wrong.join("\n"))) }
+}

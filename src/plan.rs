@@ -1,0 +1,76 @@
+//! `eagle-lab plan`: what a file would do, stage by stage, and what it would cost.
+
+use std::path::PathBuf;
+
+use eagle_core::registry::Registry;
+use eagle_core::schedule::{self, Schedule};
+use serde_json::json;
+
+use crate::file::{self, Overrides};
+use crate::{Failure, print};
+
+/// Show what a file would do: per stage the nodes in order, shapes, what trains, parameters, FLOPs,
+/// memory
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// An experiment or study file.
+    file: PathBuf,
+    /// text, json, or dot (Graphviz).
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Dot,
+}
+
+/// Prints the plan of every stage of every experiment of the file.
+pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
+    let mut plans = Vec::new();
+    for ready in file::open(&arguments.file, &arguments.overrides, registry)? {
+        let stages: Vec<Schedule> = (0..ready.graph.stages.len().max(1))
+            .map(|stage| schedule::plan(&ready.graph, stage))
+            .collect();
+        let trial = ready.study.map(|(_, trial)| trial.name);
+        plans.push((trial.unwrap_or(ready.graph.name), stages));
+    }
+    match arguments.format {
+        Format::Text => {
+            for (name, stages) in &plans {
+                print(&format!("{name}\n"));
+                stages.iter().for_each(|stage| print(&format!("{stage}\n")));
+            }
+        }
+        Format::Dot => {
+            let stages = plans.iter().flat_map(|(_, stages)| stages);
+            stages.for_each(|stage| print(&schedule::dot(stage)));
+        }
+        Format::Json => {
+            let plans: Vec<_> =
+                plans.iter().map(|(name, stages)| plan_json(name, stages)).collect();
+            let text = serde_json::to_string_pretty(&plans).map_err(Failure::running)?;
+            print(&(text + "\n"));
+        }
+    }
+    Ok(())
+}
+
+fn plan_json(name: &str, stages: &[Schedule]) -> serde_json::Value {
+    let stage = |stage: &Schedule| {
+        let (trained, frozen) = stage.parameters();
+        json!({
+            "plan": stage,
+            "parameters_trained": trained,
+            "parameters_frozen": frozen,
+            "frozen_prefix": stage.frozen_prefix(),
+            "flops_per_sample": stage.flops_per_sample(),
+            "peak_bytes": stage.peak_bytes(),
+        })
+    };
+    json!({ "experiment": name, "stages": stages.iter().map(stage).collect::<Vec<_>>() })
+}

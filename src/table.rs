@@ -1,0 +1,46 @@
+//! `eagle-lab table`: the tables of studies and experiments, the published numbers beside them.
+
+use std::path::PathBuf;
+
+use eagle_results::{TableFormat, TableOptions};
+
+use crate::{Failure, print};
+
+/// Show the table of a study or experiment, with the paper's numbers beside it
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Studies or experiments, by name.
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    /// md, csv or tex.
+    #[arg(long, value_enum, default_value_t = Form::Md)]
+    format: Form,
+    /// The trial that the others are compared with; the first one by default.
+    #[arg(long)]
+    baseline: Option<String>,
+    /// The results folder.
+    #[arg(long, default_value = "results", value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Form {
+    Md,
+    Csv,
+    Tex,
+}
+
+/// Prints one table a name.
+pub fn main(arguments: &Arguments) -> Result<(), Failure> {
+    let format = match arguments.format {
+        Form::Md => TableFormat::Md,
+        Form::Csv => TableFormat::Csv,
+        Form::Tex => TableFormat::Tex,
+    };
+    let options = TableOptions { baseline: arguments.baseline.clone(), ..TableOptions::default() };
+    for name in &arguments.names {
+        let table = eagle_results::table(&arguments.out, name, &options).map_err(Failure::input)?;
+        print(&(table.render(format).trim_end().to_owned() + "\n"));
+    }
+    Ok(())
+}
