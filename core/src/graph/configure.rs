@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::field::{offset, wrong_value};
 use crate::registry::{Entry, Kind, Misfit, Plugin, Registry};
 use crate::spec::problem::{did_you_mean, listed, nearest};
-use crate::spec::{FieldSpec, PluginSpec, Problem, Span};
+use crate::spec::{PluginSpec, Problem, Span};
 
 /// A plugin that the registry knows, and its configuration if that is right.
 #[derive(Clone)]
@@ -122,130 +123,42 @@ fn fields(spec: &PluginSpec, entry: &Entry, problems: &mut Vec<Problem>) {
             );
         } else if !valid.contains(&name) {
             let message = format!("`{}` has no field `{name}`", entry.name);
-            let help = did_you_mean(name, "fields", &valid);
+            let help = match valid[..] {
+                [] => format!("it has no fields: write `{}()`", entry.name),
+                _ => did_you_mean(name, "fields", &valid),
+            };
             let problem = Problem::new(message, field.name.span.clone(), "unknown field");
             problems.push(problem.help(help));
-        } else if !field.value.is_empty() && field.value != field.name.span {
+        } else if !field.broken {
             problems.extend(wrong_value(spec, field, entry));
         }
     }
 }
 
-/// What is wrong with one field's value, found by reading a plugin that has only this field.
-fn wrong_value(spec: &PluginSpec, field: &FieldSpec, entry: &Entry) -> Option<Problem> {
-    let raw = spec.text.get(inside(&field.name.span.start, &field.value.end, spec))?;
-    let head = format!("{}(", entry.name);
-    let text = format!("{head}{raw})");
-    let error = (entry.parse)(&text).err()?;
-    let known = entry.fields.iter().find(|known| known.name == field.name.value)?;
-    let place = |position| {
-        let at = offset(&text, position).saturating_sub(head.len());
-        (field.name.span.start + at).clamp(field.value.start, field.value.end)
-    };
-    let (start, end) = (place(&error.span.start), place(&error.span.end));
-    // A scalar is wrong as a whole; inside a list or a group ron's own place is better.
-    let nested =
-        spec.text.get(inside(&field.value.start, &field.value.end, spec))?.contains(['(', '[']);
-    let span = if nested && start < end { start..end } else { field.value.clone() };
-    let message = format!("`{}` of `{}` is {}", known.name, entry.name, in_words(known.kind));
-    let problem = Problem::new(message, span, explain(&error.code));
-    let docs = known.docs.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
-    let help = match &error.code {
-        ron::Error::NoSuchEnumVariant { expected, found, .. } => {
-            did_you_mean(found, "choices", expected)
-        }
-        ron::Error::NoSuchStructField { expected, found, .. } => {
-            did_you_mean(found, "fields", expected)
-        }
-        _ if docs.is_empty() => return Some(problem),
-        _ => format!("`{}`: {docs}", known.name),
-    };
-    Some(problem.help(help))
-}
-
-fn inside(start: &usize, end: &usize, spec: &PluginSpec) -> Span {
-    start.saturating_sub(spec.span.start)..end.saturating_sub(spec.span.start)
-}
-
-fn explain(error: &ron::Error) -> String {
-    match error {
-        ron::Error::ExpectedInteger => "not a whole number".to_owned(),
-        ron::Error::ExpectedFloat => "not a number".to_owned(),
-        ron::Error::ExpectedBoolean => "neither `true` nor `false`".to_owned(),
-        ron::Error::ExpectedString => "not a text between double quotes".to_owned(),
-        ron::Error::ExpectedArray => "not a list".to_owned(),
-        ron::Error::IntegerOutOfBounds => "too large, or below 0".to_owned(),
-        // ron has read a whole number and met a point.
-        ron::Error::ExpectedStructLikeEnd | ron::Error::ExpectedComma => {
-            "not of this kind".to_owned()
-        }
-        ron::Error::NoSuchEnumVariant { .. } => "no such choice".to_owned(),
-        ron::Error::NoSuchStructField { .. } => "no such field".to_owned(),
-        ron::Error::UnexpectedChar('-') => "below 0".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-/// A Rust type, for a reader who doesn't write Rust.
-fn in_words(kind: &str) -> String {
-    let kind: String = kind.split_whitespace().collect::<Vec<_>>().join("");
-    let inner = |prefix: &str, suffix: &str| {
-        kind.strip_prefix(prefix).and_then(|kind| kind.strip_suffix(suffix)).map(in_words)
-    };
-    match kind.as_str() {
-        "usize" | "u8" | "u16" | "u32" | "u64" => "a whole number, 0 or more".to_owned(),
-        "isize" | "i8" | "i16" | "i32" | "i64" => "a whole number".to_owned(),
-        "f32" | "f64" => "a number".to_owned(),
-        "bool" => "`true` or `false`".to_owned(),
-        "String" => "a text between double quotes".to_owned(),
-        "PathBuf" | "std::path::PathBuf" => "a path between double quotes".to_owned(),
-        _ => {
-            if let Some(inner) = inner("Vec<", ">") {
-                return format!("a list, each {inner}");
-            }
-            if let Some(inner) = inner("Option<", ">") {
-                return format!("{inner}, or `None`");
-            }
-            let array = kind.strip_prefix('[').and_then(|kind| kind.strip_suffix(']'));
-            if let Some((one, count)) = array.and_then(|kind| kind.split_once(';')) {
-                return format!("a group of {count}, each {}", in_words(one));
-            }
-            let tuple = kind.strip_prefix('(').and_then(|kind| kind.strip_suffix(')'));
-            match tuple {
-                Some(parts) if !parts.contains(['(', '<']) => {
-                    let parts: Vec<String> = parts.split(',').map(in_words).collect();
-                    format!("a group `(…, …)`: {}", parts.join(", "))
-                }
-                _ => article(&format!("`{kind}`")),
-            }
-        }
-    }
-}
-
-/// The byte at a position of ron's, which counts lines and characters from 1.
-fn offset(text: &str, position: &ron::error::Position) -> usize {
-    let before = position.line.saturating_sub(1);
-    let start: usize = text.split_inclusive('\n').take(before).map(str::len).sum();
-    let line = &text[start.min(text.len())..];
-    let column = position.col.saturating_sub(1);
-    start + line.char_indices().nth(column).map_or(line.len(), |(at, _)| at)
-}
-
 /// A plugin's own objection, at the field or the input at fault. `inputs` are the places of `from`
 /// with what arrives there.
-pub(super) fn misfit(spec: &PluginSpec, misfit: Misfit, inputs: &[(Span, String)]) -> Problem {
+pub(super) fn misfit(
+    spec: &PluginSpec,
+    misfit: Misfit,
+    inputs: &[(Span, Option<String>)],
+) -> Problem {
     let place = misfit.field.and_then(|field| spec.place(field));
     let fault = misfit.input.and_then(|input| inputs.get(input));
     let mut problem = match (&place, fault) {
         (Some(place), _) => {
             Problem::new(misfit.message, place.clone(), format!("of `{}`", spec.name.value))
         }
-        (None, Some((span, gives))) => Problem::new(misfit.message, span.clone(), gives.clone())
-            .other(spec.name.span.clone(), "doesn't fit this"),
+        (None, Some((span, gives))) => {
+            Problem::new(misfit.message, span.clone(), gives.clone().unwrap_or_default())
+                .other(spec.name.span.clone(), "doesn't fit this")
+        }
         (None, None) => {
             let text = match misfit.field {
                 Some(field) => format!("`{field}` has its default here"),
-                None => "can't be as it is".to_owned(),
+                None if inputs.iter().any(|(_, gives)| gives.is_some()) => {
+                    "with these inputs".to_owned()
+                }
+                None => String::new(),
             };
             Problem::new(misfit.message, spec.name.span.clone(), text)
         }
@@ -253,7 +166,9 @@ pub(super) fn misfit(spec: &PluginSpec, misfit: Misfit, inputs: &[(Span, String)
     // What arrives is of interest unless the fault lies in a field alone.
     if place.is_none() || misfit.input.is_some() {
         for (index, (span, gives)) in inputs.iter().enumerate() {
-            if misfit.input != Some(index) || place.is_some() {
+            if let Some(gives) =
+                gives.as_ref().filter(|_| misfit.input != Some(index) || place.is_some())
+            {
                 problem = problem.other(span.clone(), gives.clone());
             }
         }

@@ -18,7 +18,7 @@ impl fmt::Display for Graph {
         table(f, &rows)?;
         writeln!(
             f,
-            "in all {} parameters, {} FLOPs a forward pass",
+            "in all {} parameters, {} FLOPs a forward pass over the whole context",
             grouped(sum),
             grouped(cost.flops as usize)
         )?;
@@ -76,7 +76,7 @@ fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(digit);

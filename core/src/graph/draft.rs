@@ -26,6 +26,10 @@ pub(super) struct Draft<'a> {
     pub order: Vec<usize>,
     /// Whether some node's name could not be found or read, so that another may seem unused.
     pub lost: Vec<Lost>,
+    /// Places in `from`, by node and position, that are part of a reported cycle.
+    pub circle: Vec<(usize, usize)>,
+    /// Nodes with a wrong or missing visual input: what should be there may seem unused.
+    pub gaps: Vec<usize>,
 }
 
 /// A name that leads to no node.
@@ -74,7 +78,15 @@ impl<'a> Draft<'a> {
             built: None,
         };
         let nodes = experiment.nodes.iter().map(part).collect();
-        Draft { experiment, nodes, problems, order: Vec::new(), lost: Vec::new() }
+        Draft {
+            experiment,
+            nodes,
+            problems,
+            order: Vec::new(),
+            lost: Vec::new(),
+            circle: Vec::new(),
+            gaps: Vec::new(),
+        }
     }
 
     /// The first node of this id.

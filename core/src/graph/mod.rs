@@ -3,16 +3,21 @@
 mod configure;
 mod display;
 mod draft;
+mod field;
 mod names;
+mod ports;
 mod reach;
 mod shapes;
 mod stages;
+mod study;
 mod view;
 mod weights;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use study::link_study;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -201,12 +206,20 @@ fn linked(
     let stages = stages::stages(&mut draft, registry, &reach);
     let benchmarks = stages::benchmarks(&mut draft, registry);
     let sources = weights::sources(&mut draft, registry, context, trail);
-    if draft.problems.is_empty() {
-        if let Some(graph) = draft::finish(&draft, &reach, stages, benchmarks, sources) {
-            return Ok(graph);
-        }
+    if draft.problems.is_empty()
+        && let Some(graph) = draft::finish(&draft, &reach, stages, benchmarks, sources)
+    {
+        return Ok(graph);
     }
     let mut problems = draft.problems;
+    if problems.is_empty() && !experiment.is_broken() {
+        let head = experiment.span.start..experiment.span.start;
+        problems.push(Problem::new(
+            "this experiment can't be linked",
+            head,
+            "for an unknown reason",
+        ));
+    }
     problems.sort_by_key(|problem| problem.primary.span.start);
     Err(problems)
 }

@@ -110,6 +110,8 @@ fn cycles(draft: &mut Draft<'_>) {
         let start = group[0].index();
         if let Some(cycle) = shortest(draft, start) {
             draft.problems.push(report(draft, &cycle));
+            draft.gaps.extend(cycle.iter().map(|(node, _)| *node));
+            draft.circle.extend(cycle);
         }
     }
 }

@@ -40,6 +40,7 @@ pub(super) fn llm(draft: &mut Draft<'_>) -> Reach {
     }
     let mut reaches = vec![false; draft.nodes.len()];
     let mut todo: Vec<usize> = llms.iter().chain(&unknown).copied().collect();
+    todo.extend((0..draft.nodes.len()).filter(|&node| llms.is_empty() || excused(draft, node)));
     while let Some(node) = todo.pop() {
         if std::mem::replace(&mut reaches[node], true) {
             continue;
@@ -49,25 +50,21 @@ pub(super) fn llm(draft: &mut Draft<'_>) -> Reach {
             _ => None,
         }));
     }
-    // Without an LLM nothing can reach it; that was said.
-    if llms.is_empty() {
-        reaches.fill(true);
-    }
-    excuse(draft, &mut reaches);
     orphans(draft, &reaches);
     Reach { llm: if llms.len() == 1 { Some(llms[0]) } else { None }, reaches }
 }
 
-/// Orphans by the fault of something reported: a misspelt name, an unreadable `from`, a cycle, a
-/// second node of the same id.
-fn excuse(draft: &Draft<'_>, reaches: &mut [bool]) {
+/// Whether a node may be an orphan by the fault of something reported: a misspelt name, an
+/// unreadable `from` or id, a cycle, a wrong input, a second node of the same id, no LLM.
+fn excused(draft: &Draft<'_>, node: usize) -> bool {
     let unread = draft.nodes.iter().any(|node| node.spec.broken.contains(&"from"));
     let anyone = unread || draft.lost.iter().any(|lost| lost.meant.is_none());
-    for (node, reaches) in reaches.iter_mut().enumerate() {
-        let meant = draft.lost.iter().any(|lost| lost.meant == Some(node));
-        let second = draft.find(&draft.nodes[node].spec.id.value) != Some(node);
-        *reaches |= anyone || meant || second || !draft.order.contains(&node);
-    }
+    let meant = draft.lost.iter().any(|lost| lost.meant == Some(node));
+    let id = &draft.nodes[node].spec.id.value;
+    let second = draft.find(id) != Some(node);
+    let unnamed = draft.nodes[node].spec.broken.contains(&"id");
+    let elsewhere = draft.gaps.iter().any(|gap| *gap != node);
+    anyone || meant || second || unnamed || elsewhere || !draft.order.contains(&node)
 }
 
 fn orphans(draft: &mut Draft<'_>, reaches: &[bool]) {

@@ -1,20 +1,22 @@
 //! What flows between the nodes: ports first, then shapes, from the image to the LLM.
 
 use std::fmt;
+use std::io::ErrorKind;
 
-use super::configure::{article, misfit};
+use super::configure::misfit;
 use super::draft::{Built, Draft, Input, Part};
 use super::{Context, Port};
 use crate::nn::{ParamShape, Store};
 use crate::registry::{Cost, Kind, LlmConfig, MapShape, Misfit, Plugin, TokensShape};
 use crate::spec::{Problem, Span};
 use crate::tensor::TensorError;
+use crate::text::TextError;
 
 /// Checks every node's inputs and finds its output, parameters and cost.
 pub(super) fn flow(draft: &mut Draft<'_>, context: &Context<'_>) {
     let llm_width = llm_width(draft);
     for node in 0..draft.nodes.len() {
-        ports(draft, node);
+        super::ports::check(draft, node);
         alone(draft, node, context);
     }
     for node in draft.order.clone() {
@@ -35,131 +37,6 @@ fn llm_width(draft: &Draft<'_>) -> Option<usize> {
     }
 }
 
-/// What a kind of node reads, in words.
-fn reads(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Encoder => "a vision encoder reads \"image\" and nothing else",
-        Kind::Fusion => "a fusion reads the feature maps of one or more vision encoders",
-        Kind::Projector => "a projector reads the output of one vision encoder or fusion",
-        _ => "an LLM reads the visual tokens of at most one node, and \"text\"",
-    }
-}
-
-/// What an input gives, in words, if it is known.
-fn gives(draft: &Draft<'_>, input: Input) -> Option<String> {
-    Some(match input {
-        Input::Image => "the picture".to_owned(),
-        Input::Text => "the conversation".to_owned(),
-        Input::Node(node) => match draft.nodes[node].kind()? {
-            Kind::Encoder => "a feature map".to_owned(),
-            Kind::Llm => "an LLM's predictions".to_owned(),
-            _ => "visual tokens".to_owned(),
-        },
-    })
-}
-
-fn fits(draft: &Draft<'_>, kind: Kind, input: Input) -> bool {
-    let other = match input {
-        Input::Image => return kind == Kind::Encoder,
-        Input::Text => return kind == Kind::Llm,
-        Input::Node(node) => draft.nodes[node].kind(),
-    };
-    match (kind, other) {
-        (_, None) => true,
-        (Kind::Encoder, _) | (_, Some(Kind::Llm)) => false,
-        (Kind::Fusion, Some(other)) => other == Kind::Encoder,
-        _ => true,
-    }
-}
-
-/// Wrong, missing and surplus inputs.
-fn ports(draft: &mut Draft<'_>, node: usize) {
-    let part = &draft.nodes[node];
-    let (Some(kind), spec) = (part.kind(), part.spec) else { return };
-    if spec.broken.contains(&"from") {
-        return;
-    }
-    let noun = article(kind.noun());
-    let inputs = part.inputs.clone();
-    let mut found = Vec::new();
-    let mut right = Vec::new();
-    for (input, from) in inputs.iter().zip(&spec.from) {
-        match *input {
-            // A node that reads itself was reported as a cycle.
-            Some(Input::Node(other)) if other == node => {}
-            Some(input) if !fits(draft, kind, input) => {
-                let Some(gives) = gives(draft, input) else { continue };
-                let message = format!("`{}` can't read {:?}", spec.id.value, from.value);
-                let mut problem =
-                    Problem::new(message, from.span.clone(), format!("this is {gives}"))
-                        .other(spec.plugin.name.span.clone(), noun.clone());
-                if let Input::Node(other) = input {
-                    let other = &draft.nodes[other];
-                    if let Some(kind) = other.kind() {
-                        let place = other.spec.plugin.name.span.clone();
-                        problem = problem.other(place, article(kind.noun()));
-                    }
-                }
-                found.push(problem.help(advice(kind, input)));
-            }
-            Some(input) => right.push((input, from)),
-            None => {}
-        }
-    }
-    let unknown = inputs.iter().any(Option::is_none) || !found.is_empty();
-    let texts: Vec<&Span> = right
-        .iter()
-        .filter(|(input, _)| *input == Input::Text)
-        .map(|(_, from)| &from.span)
-        .collect();
-    let others: Vec<&Span> = right
-        .iter()
-        .filter(|(input, _)| *input != Input::Text)
-        .map(|(_, from)| &from.span)
-        .collect();
-    if kind == Kind::Llm && texts.is_empty() && !unknown {
-        found.push(missing(spec, "\"text\"", reads(kind)));
-    } else if kind != Kind::Llm && others.is_empty() && !unknown {
-        let what = if kind == Kind::Encoder { "\"image\"" } else { "a node to read" };
-        found.push(missing(spec, what, reads(kind)));
-    }
-    for surplus in [&texts, &others] {
-        if let ([first, more @ ..], true) = (&surplus[..], kind != Kind::Fusion) {
-            for &second in more {
-                let message = format!("`{}` has too many inputs", spec.id.value);
-                let problem = Problem::new(message, second.clone(), "one too many");
-                let problem = problem.other((*first).clone(), "the first");
-                found.push(problem.help(match kind {
-                    Kind::Llm | Kind::Projector if !std::ptr::eq(surplus, &texts) => {
-                        format!("{}; join several vision encoders with a fusion", reads(kind))
-                    }
-                    _ => reads(kind).to_owned(),
-                }));
-            }
-        }
-    }
-    draft.problems.extend(found);
-}
-
-fn missing(spec: &crate::spec::NodeSpec, what: &str, help: &str) -> Problem {
-    let message = format!("`{}` lacks an input: {what}", spec.id.value);
-    let text = if spec.from.is_empty() {
-        "its `from` is empty".to_owned()
-    } else {
-        format!("doesn't read {what}")
-    };
-    Problem::new(message, spec.id.span.clone(), text).help(help)
-}
-
-fn advice(kind: Kind, input: Input) -> String {
-    match (kind, input) {
-        (Kind::Fusion | Kind::Projector, Input::Image) | (Kind::Llm, Input::Image) => {
-            format!("{}: put a vision encoder between", reads(kind))
-        }
-        _ => reads(kind).to_owned(),
-    }
-}
-
 /// What can be wrong with a node whatever it reads.
 fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
     let part = &draft.nodes[node];
@@ -173,8 +50,15 @@ fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
     match config.tokenizer(context.base) {
         Err(error) => {
             let place = plugin.place("tokenizer").unwrap_or(plugin.name.span.clone());
-            let help = "a relative path starts at the folder of the experiment's file";
-            found.push(Problem::new(error.to_string(), place, "the tokenizer").help(help));
+            let help = "a relative path starts at the folder of this file";
+            let message = match &error {
+                TextError::Read { path, error } if error.kind() == ErrorKind::NotFound => {
+                    let path = path.strip_prefix(context.base).unwrap_or(path);
+                    format!("there is no file {}", path.display())
+                }
+                _ => error.to_string(),
+            };
+            found.push(Problem::new(message, place, "the tokenizer").help(help));
         }
         Ok(tokenizer) if tokenizer.vocabulary_size() > config.vocabulary() => {
             let place = plugin.place("vocabulary").unwrap_or(plugin.name.span.clone());
@@ -188,10 +72,8 @@ fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
     }
     let wrong = !found.is_empty();
     draft.problems.extend(found);
-    if wrong {
-        if let Some(known) = &mut draft.nodes[node].known {
-            known.config = None;
-        }
+    if wrong && let Some(known) = &mut draft.nodes[node].known {
+        known.config = None;
     }
 }
 
@@ -255,13 +137,12 @@ fn params(
 }
 
 /// The places of `from` and what arrives there, as far as it is known.
-fn arriving(draft: &Draft<'_>, part: &Part<'_>) -> Vec<(Span, String)> {
+fn arriving(draft: &Draft<'_>, part: &Part<'_>) -> Vec<(Span, Option<String>)> {
     let text = |input: &Option<Input>| match input {
-        Some(Input::Node(node)) => match &draft.nodes[*node].built {
-            Some(built) => format!("gives {}", built.output),
-            None => "unknown".to_owned(),
-        },
-        _ => "the input".to_owned(),
+        Some(Input::Node(node)) => {
+            draft.nodes[*node].built.as_ref().map(|built| format!("gives {}", built.output))
+        }
+        _ => None,
     };
     let places = part.spec.from.iter().map(|from| from.span.clone());
     places.zip(part.inputs.iter().map(text)).collect()
@@ -354,7 +235,7 @@ impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Port::Features(MapShape { grid: Some((rows, columns)), width, .. }) => {
-                write!(f, "a {rows}x{columns} map of width {width}")
+                write!(f, "{rows}x{columns} vectors of width {width}")
             }
             Port::Features(MapShape { tokens, width, .. }) => {
                 write!(f, "{tokens} vectors of width {width}")

@@ -188,6 +188,11 @@ fn untrained(draft: &mut Draft<'_>) {
     {
         return;
     }
+    // A stage that trains nothing, or no stage at all, was reported.
+    let idle = stages.is_empty() && draft.experiment.evaluate.is_empty();
+    if idle || stages.iter().any(|stage| stage.train.is_empty()) {
+        return;
+    }
     for node in &draft.nodes {
         let spec = node.spec;
         let params = node.built.as_ref().map_or(0, |built| built.params.len());
@@ -197,7 +202,14 @@ fn untrained(draft: &mut Draft<'_>) {
             // A misspelt name may mean this node.
             train.value == id || (draft.find(&train.value).is_none())
         });
-        if params == 0 || !silent || trained || spec.broken.contains(&"weights") {
+        let trained =
+            trained || stages.iter().flat_map(|stage| &stage.lr_of).any(|(of, _)| of.value == id);
+        if params == 0
+            || !silent
+            || trained
+            || spec.broken.contains(&"weights")
+            || spec.broken.contains(&"id")
+        {
             continue;
         }
         let message = format!("`{id}` is never trained and has no weights");

@@ -60,7 +60,7 @@ fn at(part: &Part<'_>, message: String, text: &str) -> Problem {
     Problem::new(message, part.spec.weights.span.clone(), text)
 }
 
-const RELATIVE: &str = "a relative path starts at the folder of the experiment's file";
+const RELATIVE: &str = "a relative path starts at the folder of this file";
 
 fn file(part: &Part<'_>, path: &Path, context: &Context<'_>) -> Option<Problem> {
     if context.base.join(path).is_file() {
@@ -79,16 +79,7 @@ fn graph(
     trail: &mut Trail,
 ) -> Result<Option<Arc<Graph>>, Box<Problem>> {
     let full = context.base.join(path);
-    let source = std::fs::read_to_string(&full).map_err(|error| {
-        let (message, help) = match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                (format!("there is no file {}", path.display()), RELATIVE)
-            }
-            _ => (
-                format!("can't read {}: {error}", path.display()),
-                "an experiment's file is needed",
-            ),
-        };
+    let source = read(context.base, path).map_err(|(message, help)| {
         Box::new(at(part, message, "an experiment's file").help(help))
     })?;
     let id = real(&full);
@@ -115,7 +106,9 @@ fn graph(
         }
         Err(problems) => {
             trail.done.insert(id, None);
-            Err(Box::new(other_file(part, path, &source, &problems)))
+            let message = format!("{} has {}", path.display(), count(&problems));
+            let problem = at(part, message, "the weights come from there");
+            Err(Box::new(in_short(problem, Some(path), &source, &problems)))
         }
     }
 }
@@ -124,26 +117,40 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// The errors of another file, in short.
-fn other_file(part: &Part<'_>, path: &Path, source: &str, problems: &[Problem]) -> Problem {
-    let path = path.display();
-    let count = match problems.len() {
+/// The text of an experiment's file, or what is wrong with its path and what would be right.
+pub(super) fn read(base: &Path, path: &Path) -> Result<String, (String, &'static str)> {
+    std::fs::read_to_string(base.join(path)).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => (format!("there is no file {}", path.display()), RELATIVE),
+        _ => (format!("can't read {}: {error}", path.display()), "an experiment's file is needed"),
+    })
+}
+
+/// `1 error`, `2 errors`
+pub(super) fn count(problems: &[Problem]) -> String {
+    match problems.len() {
         1 => "an error".to_owned(),
         count => format!("{count} errors"),
-    };
-    let message = format!("{path} has {count}");
-    let mut problem = at(part, message, "the weights come from there");
+    }
+}
+
+/// The errors of another text as notes of `problem`, with their places if that text is a file.
+pub(super) fn in_short(
+    mut problem: Problem,
+    file: Option<&Path>,
+    source: &str,
+    problems: &[Problem],
+) -> Problem {
     for inner in problems {
         let (line, column) = position(source, inner.primary.span.start);
-        problem = problem.note(format!("{path}:{line}:{column}: {}", inner.message));
+        let place =
+            file.map_or(String::new(), |file| format!("{}:{line}:{column}: ", file.display()));
+        let help = inner.help.as_ref().map_or(String::new(), |help| format!(" ({help})"));
+        problem = problem.note(format!("{place}{}{help}", inner.message));
         for note in &inner.notes {
             problem = problem.note(note.clone());
         }
     }
-    problem.help(format!(
-        "`eagle-lab check` shows {}",
-        if problems.len() == 1 { "it" } else { "them" }
-    ))
+    problem
 }
 
 /// Whether the other experiment has the stage and the node, and whether that is the same plugin.
@@ -176,7 +183,8 @@ fn fits(part: &Part<'_>, graph: &Graph, stage: Option<&str>, node: Option<&str>)
             format!("`{id}` of the experiment `{other}` is another plugin: `{}`", found.name);
         let problem = at(part, message, "its weights don't fit");
         let place = part.spec.plugin.name.span.clone();
-        problems.push(problem.other(place, format!("this is `{}`", known.entry.name)));
+        let problem = problem.other(place, format!("this is `{}`", known.entry.name));
+        problems.push(problem.help("name a node of the same plugin"));
     }
     problems
 }

@@ -96,10 +96,10 @@ fn element<'a>(items: &[&'a Value], word: &str) -> Option<&'a Value> {
         return items.get(index).copied();
     }
     let titled = items.iter().find(|item| title(item) == Some(word));
-    if let Some(Value { shape: Shape::Group { items: parts, .. }, .. }) = titled {
-        if let [Item { name: None, .. }, Item { name: None, value }] = &parts[..] {
-            return Some(value);
-        }
+    if let Some(Value { shape: Shape::Group { items: parts, .. }, .. }) = titled
+        && let [Item { name: None, .. }, Item { name: None, value }] = &parts[..]
+    {
+        return Some(value);
     }
     titled.copied().or_else(|| {
         let mut called = items.iter().filter(|item| plugin_name(item) == Some(word));
@@ -174,7 +174,12 @@ fn nowhere(value: &Value, source: &str, path: &str, walked: &[&str], word: &str)
             let name = |(index, item): (usize, &Value)| {
                 title(item).or(plugin_name(item)).map_or(index.to_string(), str::to_owned)
             };
-            (items.iter().enumerate().map(name).collect(), "parts")
+            let nouns = match walked {
+                ["nodes"] => "nodes",
+                ["stages"] => "stages",
+                _ => "parts",
+            };
+            (items.iter().enumerate().map(name).collect(), nouns)
         }
         _ => {
             let message = format!("`{path}` leads nowhere: {within} is {}", value.describe(source));

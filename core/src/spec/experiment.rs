@@ -1,7 +1,8 @@
 //! `Experiment(…)`: nodes, stages and what the result is judged by.
 
-use super::form::{Form, Known, Place, name, number, text, texts};
+use super::form::{Form, Known};
 use super::syntax::Value;
+use super::values::{Place, name, number, text, texts};
 use super::{PluginSpec, Problem, Span, Spanned, StageSpec, Weights};
 
 /// An experiment as it was typed.
@@ -38,6 +39,25 @@ pub struct NodeSpec {
     pub span: Span,
     /// Fields whose error `read` has reported; empty in what `parse` returns.
     pub broken: Vec<&'static str>,
+}
+
+impl Experiment {
+    /// Whether `read` has reported something about it.
+    pub fn is_broken(&self) -> bool {
+        let plugins = self.nodes.iter().map(|node| &node.plugin);
+        let plugins = plugins.chain(self.stages.iter().map(|stage| &stage.data));
+        !self.broken.is_empty()
+            || self.nodes.iter().any(|node| !node.broken.is_empty())
+            || self.stages.iter().any(|stage| !stage.broken.is_empty())
+            || plugins.chain(&self.evaluate).any(|plugin| plugin.broken)
+    }
+
+    /// Every plugin that is typed in it.
+    pub(super) fn plugins(&mut self) -> impl Iterator<Item = &mut PluginSpec> {
+        let nodes = self.nodes.iter_mut().map(|node| &mut node.plugin);
+        let data = self.stages.iter_mut().map(|stage| &mut stage.data);
+        nodes.chain(data).chain(&mut self.evaluate)
+    }
 }
 
 const EXPERIMENT: &[Known] = &[
@@ -90,7 +110,16 @@ pub(super) fn read(root: &Value, source: &str, problems: &mut Vec<Problem>) -> E
 
 fn node(value: &Value, source: &str, problems: &mut Vec<Problem>) -> NodeSpec {
     let mut form = Form::open(value, source, "the node", "id", NODE);
-    let id = form.required("id", id);
+    let mut wrong = Vec::new();
+    let id = form.required("id", |place: &Place<'_>| {
+        wrong.extend(id(place).err().into_iter().flatten());
+        // A bad name is a name all the same, so that those who read it find it.
+        text(place).map_err(|_| Vec::new())
+    });
+    if !wrong.is_empty() && !form.broken.contains(&"id") {
+        form.broken.push("id");
+    }
+    form.problems.append(&mut wrong);
     let from = form.required("from", texts);
     let weights = form.optional("weights", super::weights::read);
     let mut more = Vec::new();

@@ -3,7 +3,8 @@
 
 use super::problem::{did_you_mean, listed};
 use super::syntax::{Item, Shape, Value};
-use super::{Problem, Span, Spanned};
+use super::values::{Place, Read};
+use super::{Problem, Span};
 
 /// A field that a form may have.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,8 @@ pub(super) struct Form<'a> {
     known: &'static [Known],
     items: Vec<(&'static str, &'a Value)>,
     missing: Vec<&'static Known>,
+    /// Values without a name.
+    nameless: usize,
     /// Fields with an error.
     pub broken: Vec<&'static str>,
     pub problems: Vec<Problem>,
@@ -47,6 +50,7 @@ impl<'a> Form<'a> {
             known,
             items: Vec::new(),
             missing: Vec::new(),
+            nameless: 0,
             broken: Vec::new(),
             problems: Vec::new(),
         };
@@ -75,7 +79,8 @@ impl<'a> Form<'a> {
         }
         let example = self.known.iter().find(|known| !known.example.is_empty());
         let example = example.map_or("name: value", |known| known.example);
-        let message = format!("{} is written `({example}, …)`", self.what);
+        let what = self.what.strip_prefix("the ").map(|what| format!("a {what}"));
+        let message = format!("{} is written `({example}, …)`", what.unwrap_or(self.what.clone()));
         self.problems.push(Problem::new(
             message,
             value.span.clone(),
@@ -88,6 +93,7 @@ impl<'a> Form<'a> {
         let Some(name) = &item.name else {
             let found = item.value.describe(self.source);
             let message = format!("{found} has no field name in {}", self.what);
+            self.nameless += 1;
             let help = format!("write `name: value`; the fields are {}", listed(&names));
             let text = "which field is this?";
             self.problems.push(Problem::new(message, item.value.span.clone(), text).help(help));
@@ -142,12 +148,17 @@ impl<'a> Form<'a> {
             self.broken.push(name);
             return None;
         }
-        let read = read(&Place { value, name, source: self.source });
+        let read = read(&Place { value, name, source: self.source, entry: false });
         read.map_err(|problems| {
             self.broken.push(name);
             self.problems.extend(problems);
         })
         .ok()
+    }
+
+    /// Like `optional`, with a default.
+    pub fn or<T>(&mut self, name: &'static str, read: impl Read<T>, default: T) -> T {
+        self.optional(name, read).unwrap_or(default)
     }
 
     /// Like `optional`, and it is a problem if it is absent.
@@ -161,154 +172,19 @@ impl<'a> Form<'a> {
 
     /// Reports what is missing and hands over all problems.
     pub fn close(mut self) -> (Vec<&'static str>, Vec<Problem>) {
-        if !self.missing.is_empty() {
+        // A value without a name may be what is missing.
+        if self.missing.len() > self.nameless {
             let names: Vec<&str> = self.missing.iter().map(|known| known.name).collect();
             let add: Vec<String> = self
                 .missing
                 .iter()
                 .map(|known| format!("`{}` ({})", known.example, known.means))
                 .collect();
-            let message = format!("{} has no {}", self.what, listed(&names));
-            let text = if names.len() == 1 { "lacks a field" } else { "lacks fields" };
+            let message = format!("{} lacks {}", self.what, listed(&names));
+            let text = if names.len() == 1 { "a field is missing" } else { "fields are missing" };
             let problem = Problem::new(message, self.head.clone(), text);
             self.problems.push(problem.help(format!("add {}", add.join(", "))));
         }
         (self.broken, self.problems)
-    }
-}
-
-/// How a field's value is read.
-pub(super) trait Read<T>: FnOnce(&Place<'_>) -> Result<T, Vec<Problem>> {}
-impl<T, F: FnOnce(&Place<'_>) -> Result<T, Vec<Problem>>> Read<T> for F {}
-
-/// The value of a field.
-#[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub value: &'a Value,
-    pub name: &'static str,
-    pub source: &'a str,
-}
-
-impl<'a> Place<'a> {
-    pub fn raw(&self) -> &'a str {
-        &self.source[self.value.span.clone()]
-    }
-
-    /// The problem that it isn't `expected`.
-    pub fn wrong(&self, expected: &str) -> Problem {
-        let found = self.value.describe(self.source);
-        let text = format!("this is {found}");
-        Problem::new(format!("`{}` is {expected}", self.name), self.value.span.clone(), text)
-    }
-
-    /// The same field, looking at a part of its value.
-    pub fn part(&self, value: &'a Value) -> Place<'a> {
-        Place { value, ..*self }
-    }
-
-    /// A list's elements.
-    pub fn list(&self, expected: &str, example: &str) -> Result<&'a [Value], Vec<Problem>> {
-        match &self.value.shape {
-            Shape::List(items) => Ok(items),
-            _ => Err(vec![self.wrong(expected).help(format!("write `{}: {example}`", self.name))]),
-        }
-    }
-}
-
-/// Reads every part, and reports every problem of every part.
-pub(super) fn each<'a, T>(
-    parts: impl IntoIterator<Item = Place<'a>>,
-    read: impl Fn(&Place<'_>) -> Result<T, Vec<Problem>>,
-) -> Result<Vec<T>, Vec<Problem>> {
-    let (mut values, mut problems) = (Vec::new(), Vec::new());
-    for part in parts {
-        match read(&part) {
-            Ok(value) => values.push(value),
-            Err(more) => problems.extend(more),
-        }
-    }
-    if problems.is_empty() { Ok(values) } else { Err(problems) }
-}
-
-pub(super) fn text(place: &Place<'_>) -> Result<Spanned<String>, Vec<Problem>> {
-    match &place.value.shape {
-        Shape::Text(text) => Ok(Spanned::new(text.clone(), place.value.span.clone())),
-        Shape::Word | Shape::Number => {
-            let help = format!("write \"{}\"", place.raw());
-            Err(vec![place.wrong("a text between double quotes").help(help)])
-        }
-        _ => Err(vec![place.wrong("a text between double quotes")]),
-    }
-}
-
-/// A name that may be part of a path in `--set`, of a file's name and of a table.
-pub(super) fn name(place: &Place<'_>) -> Result<Spanned<String>, Vec<Problem>> {
-    let text = text(place)?;
-    let mut chars = text.value.chars();
-    let simple = chars.next().is_some_and(|c| c.is_ascii_alphabetic())
-        && chars.all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    if simple {
-        return Ok(text);
-    }
-    let message = format!("{:?} can't be a name", text.value);
-    let help = "a name begins with a letter and goes on with letters, digits, `-` and `_`";
-    Err(vec![Problem::new(message, text.span, format!("this `{}`", place.name)).help(help)])
-}
-
-/// A list of texts.
-pub(super) fn texts(place: &Place<'_>) -> Result<Vec<Spanned<String>>, Vec<Problem>> {
-    let items = place.list("a list of nodes", "[\"a\", \"b\"]")?;
-    each(items.iter().map(|item| place.part(item)), text)
-}
-
-/// A number that `ron` reads, of which `ok` holds; `expected` says what that is.
-pub(super) fn number<T: serde::de::DeserializeOwned + 'static>(
-    expected: &'static str,
-    ok: fn(&T) -> bool,
-) -> impl Fn(&Place<'_>) -> Result<T, Vec<Problem>> {
-    move |place| {
-        let scalar = matches!(place.value.shape, Shape::Number | Shape::Word);
-        let value = super::ron_options().from_str::<T>(place.raw()).ok().filter(|_| scalar);
-        value.filter(ok).ok_or_else(|| vec![place.wrong(expected)])
-    }
-}
-
-/// `None`, `Some(value)` or `value`.
-pub(super) fn option<T>(
-    read: impl Fn(&Place<'_>) -> Result<T, Vec<Problem>>,
-) -> impl Fn(&Place<'_>) -> Result<Option<T>, Vec<Problem>> {
-    move |place| match &place.value.shape {
-        Shape::Word if place.raw() == "None" => Ok(None),
-        Shape::Group { name: Some(name), items } if name.value == "Some" => match &items[..] {
-            [Item { name: None, value }] => read(&place.part(value)).map(Some),
-            _ => Err(vec![place.wrong("`None` or one value")]),
-        },
-        _ => read(place).map(Some),
-    }
-}
-
-/// One of some words.
-pub(super) fn choice<T: Copy + 'static>(
-    choices: &'static [(&'static str, T)],
-) -> impl Fn(&Place<'_>) -> Result<T, Vec<Problem>> {
-    move |place| {
-        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        let found = match &place.value.shape {
-            Shape::Text(text) => text.as_str(),
-            _ => place.raw(),
-        };
-        let chosen = choices.iter().find(|(name, _)| *name == found);
-        match (chosen, &place.value.shape) {
-            (Some((_, value)), Shape::Word) => Ok(*value),
-            (Some((name, _)), Shape::Text(_)) => {
-                let problem = place.wrong(&format!("one of {}, without quotes", listed(&names)));
-                Err(vec![problem.help(format!("write `{}: {name}`", place.name))])
-            }
-            (_, Shape::Word | Shape::Text(_)) => {
-                let problem = place.wrong(&format!("one of {}", listed(&names)));
-                Err(vec![problem.help(did_you_mean(found, "choices", &names))])
-            }
-            _ => Err(vec![place.wrong(&format!("one of {}", listed(&names)))]),
-        }
     }
 }

@@ -8,7 +8,7 @@ pub mod problem;
 pub mod stage;
 pub mod study;
 pub mod syntax;
-mod token;
+mod values;
 pub mod weights;
 
 use std::ops::Range;
@@ -73,7 +73,8 @@ pub fn parse(source: &str) -> Result<File, Vec<Problem>> {
 pub fn read(source: &str) -> (Option<File>, Vec<Problem>) {
     let tree = syntax::read(source);
     let mut problems = tree.problems;
-    let file = match &tree.root {
+    let faults: Vec<Span> = problems.iter().map(|problem| problem.primary.span.clone()).collect();
+    let mut file = match &tree.root {
         Some(root) if tree.sound => content(root, source, &mut problems),
         Some(_) => None,
         None if problems.is_empty() => {
@@ -84,6 +85,9 @@ pub fn read(source: &str) -> (Option<File>, Vec<Problem>) {
         }
         None => None,
     };
+    if let Some(File::Experiment(experiment)) = &mut file {
+        experiment.plugins().for_each(|plugin| plugin.mark(&faults));
+    }
     problems.sort_by_key(|problem| problem.primary.span.start);
     (file, problems)
 }

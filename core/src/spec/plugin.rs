@@ -25,6 +25,8 @@ pub struct FieldSpec {
     pub name: Spanned<String>,
     /// The place of its value.
     pub value: Span,
+    /// Whether `read` has reported something about it; never in what `parse` returns.
+    pub broken: bool,
 }
 
 impl PluginSpec {
@@ -32,6 +34,17 @@ impl PluginSpec {
     pub(super) fn missing(span: Span) -> PluginSpec {
         let name = Spanned::new(String::new(), span.clone());
         PluginSpec { name, text: String::new(), span, fields: Vec::new(), broken: true }
+    }
+
+    /// Notes what the syntax's problems lie in.
+    pub(super) fn mark(&mut self, faults: &[Span]) {
+        let within = |span: &Span| {
+            faults.iter().any(|fault| span.start <= fault.start && fault.end <= span.end)
+        };
+        self.broken |= within(&self.span);
+        for field in &mut self.fields {
+            field.broken |= within(&(field.name.span.start..field.value.end));
+        }
     }
 
     /// The place of a field's value, if it was typed.
@@ -62,9 +75,10 @@ pub(super) fn read(
     for Item { name: field, value } in items {
         match field {
             Some(field) => {
-                plugin.broken |= value.shape == Shape::Missing;
+                let broken = value.shape == Shape::Missing;
+                plugin.broken |= broken;
                 let value = value.span.clone();
-                plugin.fields.push(FieldSpec { name: field.clone(), value });
+                plugin.fields.push(FieldSpec { name: field.clone(), value, broken });
             }
             None => {
                 let found = value.describe(source);

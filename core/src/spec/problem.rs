@@ -20,7 +20,7 @@ pub struct Problem {
     /// What is wrong.
     pub message: String,
     /// Where.
-    pub primary: Label,
+    pub primary: Box<Label>,
     /// Other places that have to do with it.
     pub others: Vec<Label>,
     /// What else is to be known (the errors of another file).
@@ -32,7 +32,7 @@ pub struct Problem {
 impl Problem {
     /// A problem at `span`, with `text` beside it.
     pub fn new(message: impl Into<String>, span: Span, text: impl Into<String>) -> Self {
-        let primary = Label { span, text: text.into() };
+        let primary = Box::new(Label { span, text: text.into() });
         let (others, notes) = (Vec::new(), Vec::new());
         Problem { message: message.into(), primary, others, notes, help: None }
     }
@@ -136,7 +136,7 @@ fn plain(name: &str) -> String {
 
 /// What to write instead of `name`: the nearest valid one, else all of them. `nouns` is what they
 /// are, in the plural.
-pub fn did_you_mean<'a>(name: &str, nouns: &str, valid: &[&'a str]) -> String {
+pub fn did_you_mean(name: &str, nouns: &str, valid: &[&str]) -> String {
     match nearest(name, valid.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if valid.is_empty() => format!("there are no {nouns} here"),

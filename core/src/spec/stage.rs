@@ -1,8 +1,9 @@
 //! A stage of training: what is trained, on what, and how.
 
-use super::form::{Form, Known, Place, choice, each, name, number, option, text, texts};
+use super::form::{Form, Known};
 use super::problem::did_you_mean;
 use super::syntax::{Item, Shape, Value};
+use super::values::{Place, choice, each, name, number, option, text, texts};
 use super::{PluginSpec, Problem, Span, Spanned};
 use crate::text::Template;
 pub use crate::text::TooLong;
@@ -101,72 +102,42 @@ const STAGE: &[Known] = &[
     known("checkpoint_every", "checkpoint_every: 100", "steps"),
 ];
 
-const COUNT: &str = "a whole number, 1 or more";
+const SCHEDULES: &[(&str, Schedule)] =
+    &[("Cosine", Schedule::Cosine), ("Linear", Schedule::Linear), ("Constant", Schedule::Constant)];
 
-fn positive(x: &f64) -> bool {
-    *x > 0.0 && x.is_finite()
-}
+const TOO_LONG: &[(&str, TooLong)] =
+    &[("Error", TooLong::Error), ("Truncate", TooLong::Truncate), ("Skip", TooLong::Skip)];
 
-fn rate(place: &Place<'_>) -> Result<f64, Vec<Problem>> {
-    number("a number above 0, such as 1e-3", positive)(place)
-}
-
-/// Reads a stage.
+/// Reads a stage: one line a field, with its default where it has one.
 pub(super) fn read(value: &Value, source: &str, problems: &mut Vec<Problem>) -> StageSpec {
     let mut form = Form::open(value, source, "the stage", "name", STAGE);
-    let form_ = &mut form;
-    let head = Spanned::new(String::new(), form_.head());
-    let count = |form: &mut Form<'_>, field, default| {
-        form.optional(field, number(COUNT, |n: &usize| *n >= 1)).unwrap_or(default)
-    };
-    let schedules = &[
-        ("Cosine", Schedule::Cosine),
-        ("Linear", Schedule::Linear),
-        ("Constant", Schedule::Constant),
-    ];
-    let too_long =
-        &[("Error", TooLong::Error), ("Truncate", TooLong::Truncate), ("Skip", TooLong::Skip)];
+    let head = Spanned::new(String::new(), form.head());
+    let vicuna = Spanned::new("vicuna_v1".to_owned(), head.span.clone());
     let mut more = Vec::new();
+    let data = form.required("data", |place: &Place<'_>| {
+        Ok(super::plugin::read(place.value, source, "data set", &mut more))
+    });
     let stage = StageSpec {
-        name: form_.required("name", name).unwrap_or(head),
-        train: form_.required("train", texts).unwrap_or_default(),
-        data: form_
-            .required("data", |place: &Place<'_>| {
-                Ok(super::plugin::read(place.value, source, "data set", &mut more))
-            })
-            .unwrap_or_else(|| PluginSpec::missing(value.span.start..value.span.start)),
-        epochs: form_.optional("epochs", number("a number above 0", positive)).unwrap_or(1.0),
-        batch: form_.required("batch", number(COUNT, |n: &usize| *n >= 1)).unwrap_or(1),
-        accumulate: count(form_, "accumulate", 1),
-        lr: form_.required("lr", rate).unwrap_or(1e-3),
-        lr_of: form_.optional("lr_of", rates).unwrap_or_default(),
-        warmup: form_
-            .optional("warmup", number("a share of the steps, 0 to 1", |x| (0.0..=1.0).contains(x)))
-            .unwrap_or(0.0),
-        schedule: form_.optional("schedule", choice(schedules)).unwrap_or_default(),
-        weight_decay: form_
-            .optional(
-                "weight_decay",
-                number("a number, 0 or more", |x: &f64| *x >= 0.0 && x.is_finite()),
-            )
-            .unwrap_or(0.0),
-        betas: form_.optional("betas", betas).unwrap_or((0.9, 0.999)),
-        eps: form_
-            .optional("eps", number("a number above 0, such as 1e-8", positive))
-            .unwrap_or(1e-8),
-        clip: form_
-            .optional("clip", option(number("a number above 0, or `None` for no limit", positive)))
-            .unwrap_or(Some(1.0)),
-        template: form_
-            .optional("template", template)
-            .unwrap_or_else(|| Spanned::new("vicuna_v1".to_owned(), 0..0)),
-        max_length: form_
-            .optional("max_length", option(number(COUNT, |n: &usize| *n >= 1)))
-            .flatten(),
-        too_long: form_.optional("too_long", choice(too_long)).unwrap_or_default(),
-        checkpoint_every: count(form_, "checkpoint_every", 100),
+        name: form.required("name", name).unwrap_or(head),
+        train: form.required("train", texts).unwrap_or_default(),
+        data: data.unwrap_or_else(|| PluginSpec::missing(value.span.start..value.span.start)),
+        epochs: form.or("epochs", positive, 1.0),
+        batch: form.required("batch", count).unwrap_or(1),
+        accumulate: form.or("accumulate", count, 1),
+        lr: form.required("lr", rate).unwrap_or(1e-3),
+        lr_of: form.or("lr_of", rates, Vec::new()),
+        warmup: form.or("warmup", share, 0.0),
+        schedule: form.or("schedule", choice(SCHEDULES), Schedule::default()),
+        weight_decay: form.or("weight_decay", decay, 0.0),
+        betas: form.or("betas", betas, (0.9, 0.999)),
+        eps: form.or("eps", epsilon, 1e-8),
+        clip: form.or("clip", option(limit), Some(1.0)),
+        template: form.or("template", template, vicuna),
+        max_length: form.or("max_length", option(count), None),
+        too_long: form.or("too_long", choice(TOO_LONG), TooLong::default()),
+        checkpoint_every: form.or("checkpoint_every", count, 100),
         span: value.span.clone(),
-        places: form_.places(),
+        places: form.places(),
         broken: Vec::new(),
     };
     let (broken, mut rest) = form.close();
@@ -175,41 +146,78 @@ pub(super) fn read(value: &Value, source: &str, problems: &mut Vec<Problem>) -> 
     StageSpec { broken, ..stage }
 }
 
-/// `[("clip", 1e-4), …]`
-fn rates(place: &Place<'_>) -> Result<Vec<(Spanned<String>, f64)>, Vec<Problem>> {
-    let items = place.list("a list of nodes with their rates", "[(\"clip\", 1e-4)]")?;
-    each(items.iter().map(|item| place.part(item)), |pair| match &pair.value.shape {
-        Shape::Group { name: None, items } => match &items[..] {
-            [Item { name: None, value: node }, Item { name: None, value: lr }] => {
-                let (node, lr) = (text(&pair.part(node)), rate(&pair.part(lr)));
-                match (node, lr) {
-                    (Ok(node), Ok(lr)) => Ok((node, lr)),
-                    (node, lr) => {
-                        let problems = [node.err(), lr.err()];
-                        Err(problems.into_iter().flatten().flatten().collect())
-                    }
-                }
-            }
-            _ => Err(vec![pair.wrong("a list of pairs such as `(\"clip\", 1e-4)`")]),
-        },
-        _ => Err(vec![pair.wrong("a list of pairs such as `(\"clip\", 1e-4)`")]),
-    })
+type Read<T> = Result<T, Vec<Problem>>;
+
+fn above_zero(x: &f64) -> bool {
+    *x > 0.0 && x.is_finite()
 }
 
-fn betas(place: &Place<'_>) -> Result<(f64, f64), Vec<Problem>> {
-    let expected = "two numbers from 0 up to, but not, 1, such as (0.9, 0.999)";
+fn positive(place: &Place<'_>) -> Read<f64> {
+    number("a number above 0", above_zero)(place)
+}
+
+fn rate(place: &Place<'_>) -> Read<f64> {
+    number("a number above 0, such as 1e-3", above_zero)(place)
+}
+
+fn epsilon(place: &Place<'_>) -> Read<f64> {
+    number("a number above 0, such as 1e-8", above_zero)(place)
+}
+
+fn limit(place: &Place<'_>) -> Read<f64> {
+    number("a number above 0, or `None` for no limit", above_zero)(place)
+}
+
+fn decay(place: &Place<'_>) -> Read<f64> {
+    number("a number, 0 or more", |x: &f64| *x >= 0.0 && x.is_finite())(place)
+}
+
+fn share(place: &Place<'_>) -> Read<f64> {
+    number("a share of the steps, 0 to 1", |x| (0.0..=1.0).contains(x))(place)
+}
+
+fn count(place: &Place<'_>) -> Read<usize> {
+    number("a whole number, 1 or more", |n| *n >= 1)(place)
+}
+
+/// `[("clip", 1e-4), …]`
+fn rates(place: &Place<'_>) -> Read<Vec<(Spanned<String>, f64)>> {
+    let items = place.list("a list of nodes with their rates", "[(\"clip\", 1e-4)]")?;
+    each(items.iter().map(|item| place.part(item)), rate_of)
+}
+
+fn rate_of(pair: &Place<'_>) -> Read<(Spanned<String>, f64)> {
+    let parts = match &pair.value.shape {
+        Shape::Group { name: None, items } => &items[..],
+        _ => &[],
+    };
+    let [Item { name: None, value: node }, Item { name: None, value: lr }] = parts else {
+        return Err(vec![pair.wrong("a pair such as `(\"clip\", 1e-4)`")]);
+    };
+    let said = "a learning rate is a number above 0, such as 1e-4";
+    let said = |problem| Problem { message: said.to_owned(), ..problem };
+    let lr = rate(&pair.part(lr)).map_err(|all| all.into_iter().map(said).collect::<Vec<_>>());
+    match (text(&pair.part(node)), lr) {
+        (Ok(node), Ok(lr)) => Ok((node, lr)),
+        (node, lr) => Err([node.err(), lr.err()].into_iter().flatten().flatten().collect()),
+    }
+}
+
+fn betas(place: &Place<'_>) -> Read<(f64, f64)> {
+    let expected = "two numbers such as `(0.9, 0.999)`";
+    let each_is = "a number from 0 up to, but not, 1";
     let Shape::Group { name: None, items } = &place.value.shape else {
         return Err(vec![place.wrong(expected)]);
     };
     let [Item { name: None, value: first }, Item { name: None, value: second }] = &items[..] else {
         return Err(vec![place.wrong(expected)]);
     };
-    let beta = |place: &Place<'_>| number(expected, |x: &f64| (0.0..1.0).contains(x))(place);
+    let beta = |place: &Place<'_>| number(each_is, |x: &f64| (0.0..1.0).contains(x))(place);
     let values = each([place.part(first), place.part(second)], beta)?;
     Ok((values[0], values[1]))
 }
 
-fn template(place: &Place<'_>) -> Result<Spanned<String>, Vec<Problem>> {
+fn template(place: &Place<'_>) -> Read<Spanned<String>> {
     let template = text(place)?;
     if Template::named(&template.value).is_some() {
         return Ok(template);

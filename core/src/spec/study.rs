@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::experiment::file_name;
-use super::form::{Form, Known, Place, each, number, text};
+use super::form::{Form, Known};
 use super::syntax::{Item, Shape, Value};
+use super::values::{Place, each, number, text};
 use super::{PluginSpec, Problem, Span, Spanned, set};
 
 /// A study as it was typed.
@@ -65,12 +66,18 @@ impl Axis {
         }
     }
 
-    /// Its column in results: the node's id, or the path's last word that isn't `plugin`.
+    /// Its column in results: the node's id, or the path.
     pub fn name(&self) -> String {
         match self {
             Axis::Node { node, .. } => node.value.clone(),
             Axis::Set { path, .. } => path.value.clone(),
         }
+    }
+
+    /// A value as it stands in a trial's name: on one line, without empty brackets and quotes.
+    pub fn short(value: &str) -> String {
+        let words = value.split_whitespace().collect::<Vec<_>>().join(" ");
+        words.strip_suffix("()").unwrap_or(&words).trim_matches('"').to_owned()
     }
 
     /// The raw RON of its values, with their places.
@@ -138,11 +145,14 @@ impl Study {
 fn vary(trial: &Trial, axis: &Axis) -> Vec<Trial> {
     let one = |value: Spanned<String>| {
         let source = set(&trial.source, &axis.path(), &value.value).ok()?;
-        let words = value.value.split_whitespace().collect::<Vec<_>>().join(" ");
-        let short = words.strip_suffix("()").unwrap_or(&words).trim_matches('"').to_owned();
+        let short = Axis::short(&value.value);
         let path = axis.name();
         let label = path.rsplit('.').next().unwrap_or(&path);
-        let name = joined(&trial.name, &format!("{label}={short}"));
+        // What doesn't differ is no part of the name.
+        let name = match axis.values().len() {
+            1 => trial.name.clone(),
+            _ => joined(&trial.name, &format!("{label}={short}")),
+        };
         let mut values = trial.values.clone();
         values.push((axis.name(), short));
         Some(Trial { name, source, values, seed: trial.seed })
@@ -182,7 +192,7 @@ pub(super) fn read(root: &Value, source: &str, problems: &mut Vec<Problem>) -> O
         let items = place.list("a list of whole numbers", "[0, 1, 2]")?;
         each(
             items.iter().map(|item| place.part(item)),
-            number("a list of whole numbers", |_: &u64| true),
+            number("a whole number, 0 or more", |_: &u64| true),
         )
     });
     let table = form.optional("table", text).map(|text| text.value);
@@ -192,7 +202,7 @@ pub(super) fn read(root: &Value, source: &str, problems: &mut Vec<Problem>) -> O
     Some(Study { name: name?, base: base?, vary: vary?, seeds, table, span: root.span.clone() })
 }
 
-const AXIS: &str = "a list of `Node(\"id\", [Plugin(…), …])` and `Set(\"path\", [value, …])`";
+const AXIS: &str = "`Node(\"id\", [Plugin(…), …])` or `Set(\"path\", [value, …])`";
 
 fn axis(place: &Place<'_>) -> Result<Axis, Vec<Problem>> {
     let Shape::Group { name: Some(name), items } = &place.value.shape else {
@@ -202,7 +212,14 @@ fn axis(place: &Place<'_>) -> Result<Axis, Vec<Problem>> {
         return Err(vec![place.wrong(AXIS)]);
     };
     let what = text(&place.part(what))?;
-    let list = place.part(values).list(AXIS, "[…]")?;
+    let Shape::List(list) = &values.shape else {
+        let text = format!("this is {}", values.describe(place.source));
+        let problem =
+            Problem::new("the values of an axis stand in a list", values.span.clone(), text);
+        return Err(vec![
+            problem.help(format!("write `[{}]`", &place.source[values.span.clone()])),
+        ]);
+    };
     if list.is_empty() {
         let problem = Problem::new("this axis has no values", values.span.clone(), "empty");
         return Err(vec![problem.help("give at least one value, or remove the axis")]);

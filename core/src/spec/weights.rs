@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::form::{Form, Known, Place, text};
+use super::form::{Form, Known};
 use super::syntax::{Item, Shape, Value};
+use super::values::{Place, text};
 use super::{Problem, Spanned};
 
 /// Where a node's first values come from.
@@ -85,7 +86,7 @@ fn only(items: &[Item]) -> Option<&Value> {
 /// The short form `File("…")`, if the first value has no name; more values then need the long one.
 fn short(place: &Place<'_>, items: &[Item], long: &str) -> Result<Option<String>, Vec<Problem>> {
     if let Some(value) = only(items) {
-        return text(&place.part(value)).map(|text| Some(text.value));
+        return text(&place.inside(value)).map(|text| Some(text.value));
     }
     match items {
         [Item { name: None, value }, ..] => {

@@ -8,10 +8,10 @@ use eagle_core::data::{DataError, Dataset};
 use eagle_core::nn::{Builder, Init};
 use eagle_core::registry::{
     BenchmarkConfig, Cost, DatasetConfig, Encoder, EncoderConfig, Features, Fusion, FusionConfig,
-    KvCache, Llm, LlmConfig, MapShape, Misfit, Projector, ProjectorConfig, Tap, TokenizerSource,
-    TokensShape,
+    KvCache, Llm, LlmConfig, MapShape, Misfit, Projector, ProjectorConfig, Tap, TokensShape,
 };
 use eagle_core::tensor::{Param, Result, Tensor};
+use eagle_core::text::{TextError, Tokenizer};
 use eagle_core::{config, register};
 
 /// Stands for every built module.
@@ -225,7 +225,9 @@ register!(projector Mlp);
 impl ProjectorConfig for Mlp {
     fn output(&self, input: TokensShape, width: usize) -> std::result::Result<TokensShape, Misfit> {
         if self.depth == 0 {
-            return Err(Misfit::field("depth", "an MLP has at least one layer").help("such as 2"));
+            return Err(
+                Misfit::field("depth", "an MLP has at least one layer").help("write 1 or more")
+            );
         }
         Ok(TokensShape { width, ..input })
     }
@@ -244,6 +246,17 @@ impl ProjectorConfig for Mlp {
         }
         Ok(Box::new(Built))
     }
+}
+
+/// Two tokens.
+const TOKENIZER: &str = r#"{"version": "1.0", "added_tokens": [],
+    "model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1}, "unk_token": "a"}}"#;
+
+/// Where a tokenizer comes from.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub enum TokenizerSource {
+    Embedded,
+    File(PathBuf),
 }
 
 config! {
@@ -279,8 +292,11 @@ impl LlmConfig for Llama {
     fn context(&self) -> usize {
         self.context
     }
-    fn tokenizer(&self) -> TokenizerSource {
-        self.tokenizer.clone()
+    fn tokenizer(&self, base: &Path) -> std::result::Result<Tokenizer, TextError> {
+        match &self.tokenizer {
+            TokenizerSource::Embedded => Tokenizer::from_json(TOKENIZER, "the embedded tokenizer"),
+            TokenizerSource::File(path) => Tokenizer::from_file(&base.join(path)),
+        }
     }
     fn validate(&self) -> std::result::Result<(), Misfit> {
         if self.heads == 0 || !self.width.is_multiple_of(self.heads) {

@@ -1,6 +1,6 @@
 //! The words of RON text. Every problem is noted and reading goes on.
 
-use super::{Problem, Span};
+use crate::spec::{Problem, Span};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
