@@ -5,6 +5,7 @@ use std::error::Error;
 use std::path::Path;
 
 use eagle_core::data::preprocess::{ImageSpec, square};
+use eagle_core::data::sheet::contact_sheet;
 use eagle_core::data::{Dataset, Picture, Sample};
 use eagle_core::registry::DatasetConfig;
 use eagle_core::text::{Template, Tokenizer};
@@ -225,4 +226,24 @@ fn a_field_out_of_its_range_is_refused() {
         assert_eq!(world.validate().err().and_then(|misfit| misfit.field), Some(field));
     }
     assert!(MiniWorld::default().validate().is_ok());
+}
+
+#[test]
+fn a_contact_sheet_shows_the_samples_in_their_order() -> Outcome {
+    let world = MiniWorld { samples: 9, ..MiniWorld::default() };
+    let (sheet, text) = contact_sheet(&world, &[4, 1, 7], 2, 40)?;
+    assert_eq!(sheet.dimensions(), (2 * 44 + 4, 2 * 44 + 4));
+    let Some(Picture::Drawn(scene)) = world.sample(7)?.picture else {
+        return Err("not drawn".into());
+    };
+    let third = image::imageops::crop_imm(&sheet, 4, 48, 40, 40).to_image();
+    assert_eq!(third, scene.draw(40, 40));
+    let turn = &world.sample(1)?.turns[0];
+    assert!(
+        text.contains(&format!(
+            "1: mini-world/train/0/1\n    {} -> {}",
+            turn.question, turn.answer
+        ))
+    );
+    Ok(())
 }
