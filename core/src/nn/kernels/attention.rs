@@ -5,7 +5,7 @@
 
 use super::gemm::{Mat, gemm};
 use super::memory::uninit;
-use super::simd::{exp, max_of, simd, sum_of, sum_of_pairs};
+use super::simd::{LANES, exp, max_of, simd, sum_of_pairs, total};
 use rayon::prelude::*;
 
 /// The sizes of an attention and what each query may see.
@@ -51,32 +51,37 @@ impl Shape<'_> {
 }
 
 simd! {
-    /// Turns a row of products into probabilities and returns its log-sum-exp. A row that sees no
-    /// key gets zeros.
-    fn softmax_row(row: &mut [f32], seen: usize, scale: f32, bias: &[f32]) -> f32 {
+    /// Turns a row of scores into exponentials, and returns what normalises them and the row's
+    /// log-sum-exp. A row that sees no key gets zeros.
+    fn softmax_row(row: &mut [f32], seen: usize, bias: &[f32]) -> (f32, f32) {
         let (seen, hidden) = row.split_at_mut(seen);
         hidden.fill(0.0);
-        add_scaled_bias(seen, scale, bias);
+        add_bias(seen, bias);
         let max = max_of(seen);
         if max == f32::NEG_INFINITY {
             seen.fill(0.0);
-            return f32::INFINITY;
+            return (0.0, f32::INFINITY);
         }
-        for x in &mut *seen {
+        let mut lanes = [0.0; LANES];
+        let (chunks, rest) = seen.as_chunks_mut::<LANES>();
+        for chunk in chunks {
+            for (x, lane) in chunk.iter_mut().zip(&mut lanes) {
+                *x = exp::<FMA>(*x - max);
+                *lane += *x;
+            }
+        }
+        for (x, lane) in rest.iter_mut().zip(&mut lanes) {
             *x = exp::<FMA>(*x - max);
+            *lane += *x;
         }
-        let sum = sum_of(seen, |x| x);
-        let factor = 1.0 / sum;
-        for x in seen {
-            *x *= factor;
-        }
-        max + sum.ln()
+        let sum = total(lanes);
+        (1.0 / sum, max + sum.ln())
     }
-    /// The same probabilities again, from the log-sum-exp.
-    fn probability_row(row: &mut [f32], seen: usize, scale: f32, bias: &[f32], log_sum: f32) {
+    /// The probabilities again, from the scores and the log-sum-exp.
+    fn probability_row(row: &mut [f32], seen: usize, bias: &[f32], log_sum: f32) {
         let (seen, hidden) = row.split_at_mut(seen);
         hidden.fill(0.0);
-        add_scaled_bias(seen, scale, bias);
+        add_bias(seen, bias);
         for x in seen {
             *x = exp::<FMA>(*x - log_sum);
         }
@@ -87,17 +92,34 @@ simd! {
             *row = p * (*row - delta);
         }
     }
+    fn scale_row(row: &mut [f32], factor: f32) {
+        for x in row {
+            *x *= factor;
+        }
+    }
     fn dot(a: &[f32], b: &[f32]) -> f32 {
         sum_of_pairs(a, b, |a, b| a * b)
+    }
+    /// `n` rows of `width` values, `stride` apart, as the columns of `out`.
+    fn turn(out: &mut [f32], x: &[f32], n: usize, stride: usize, width: usize) {
+        for first in (0..n).step_by(LANES) {
+            let count = LANES.min(n - first);
+            for i in 0..width {
+                let out = &mut out[i * n + first..][..count];
+                for (j, out) in out.iter_mut().enumerate() {
+                    *out = x[(first + j) * stride + i];
+                }
+            }
+        }
     }
 }
 
 #[inline(always)]
-fn add_scaled_bias(row: &mut [f32], scale: f32, bias: &[f32]) {
+fn add_bias(row: &mut [f32], bias: &[f32]) {
     match bias {
-        [] => row.iter_mut().for_each(|x| *x *= scale),
-        [bias] => row.iter_mut().for_each(|x| *x = *x * scale + bias),
-        bias => row.iter_mut().zip(bias).for_each(|(x, bias)| *x = *x * scale + bias),
+        [] => {}
+        [bias] => row.iter_mut().for_each(|x| *x += bias),
+        bias => row.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias),
     }
 }
 
@@ -145,45 +167,56 @@ pub fn attention(
         return (out, sums);
     }
     let block = s.block();
-    let blocks = nq.div_ceil(block);
+    // A task turns the keys once for its queries, up to eight blocks of them.
+    let share = 8 * block;
+    let shares = nq.div_ceil(share);
     let (shared, shared_sums) = (Shared::new(&mut out), Shared::new(&mut sums));
-    (0..s.batch * heads * blocks).into_par_iter().for_each_init(
-        || (Vec::new(), Vec::new(), Vec::new()),
-        |(scores, rows, logs), task| {
-            let (b, h, q0) = (task / blocks / heads, task / blocks % heads, task % blocks * block);
-            let q1 = (q0 + block).min(nq);
-            let seen = s.visible(b, q1);
-            let hk = h / (heads / key_heads);
-            let (q_row, k_row) = (heads * d, key_heads * d);
-            let q_at = ((b * nq + q0) * heads + h) * d;
-            let k_at = (b * nk * key_heads + hk) * d;
-            let n = q1 - q0;
-            scores.resize(n * seen, 0.0);
-            rows.resize(n * d, 0.0);
-            logs.resize(n, 0.0);
-            let queries = Mat::rows(&q[q_at..], q_row);
-            let keys = Mat::rows(k.get(k_at..).unwrap_or(&[]), k_row);
-            gemm((n, seen, d), scores, seen, false, queries, keys.t(), 1.0);
+    (0..s.batch * heads * shares).into_par_iter().for_each_init(Forward::default, |f, task| {
+        let (b, h, first) = (task / shares / heads, task / shares % heads, task % shares * share);
+        let last = (first + share).min(nq);
+        let (q_row, k_row) = (heads * d, key_heads * d);
+        let k_at = (b * nk * key_heads + h / (heads / key_heads)) * d;
+        f.keys.resize(nk * d, 0.0);
+        turn(&mut f.keys, k.get(k_at..).unwrap_or(&[]), nk, k_row, d);
+        for q0 in (first..last).step_by(block) {
+            let q1 = (q0 + block).min(last);
+            let (n, seen, q_at) = (q1 - q0, s.visible(b, q1), ((b * nq + q0) * heads + h) * d);
+            f.scores.resize(n * seen, 0.0);
+            f.rows.resize(n * d, 0.0);
+            f.logs.resize(n, 0.0);
+            f.factors.resize(n, 0.0);
+            let (queries, keys) = (Mat::rows(&q[q_at..], q_row), Mat::rows(&f.keys, nk));
+            gemm((n, seen, d), &mut f.scores, seen, false, queries, keys, s.scale);
             for i in 0..n {
-                let row = &mut scores[i * seen..(i + 1) * seen];
-                logs[i] = softmax_row(
-                    row,
-                    s.visible(b, q0 + i + 1).min(seen),
-                    s.scale,
-                    bias_of(&s, bias, b, h, q0 + i),
-                );
+                let row = &mut f.scores[i * seen..(i + 1) * seen];
+                let visible = s.visible(b, q0 + i + 1).min(seen);
+                (f.factors[i], f.logs[i]) =
+                    softmax_row(row, visible, bias_of(&s, bias, b, h, q0 + i));
             }
             let values = Mat::rows(v.get(k_at..).unwrap_or(&[]), k_row);
-            gemm((n, d, seen), rows, d, false, Mat::rows(scores, seen), values, 1.0);
-            // SAFETY: a task is one (batch element, head, block of queries), and these are its
+            let scores = Mat::rows(&f.scores, seen);
+            gemm((n, d, seen), &mut f.rows, d, false, scores, values, 1.0);
+            for (row, factor) in f.rows.chunks_exact_mut(d).zip(&f.factors) {
+                scale_row(row, *factor);
+            }
+            // SAFETY: a task is one (batch element, head, share of the queries), and these are its
             // rows of the outputs, which outlive the loop.
             unsafe {
-                shared.put(q_at, q_row, d, rows);
-                shared_sums.put((b * heads + h) * nq + q0, n, n, logs);
+                shared.put(q_at, q_row, d, &f.rows);
+                shared_sums.put((b * heads + h) * nq + q0, n, n, &f.logs);
             }
-        },
-    );
+        }
+    });
     (out, sums)
+}
+
+#[derive(Default)]
+struct Forward {
+    keys: Vec<f32>,
+    scores: Vec<f32>,
+    rows: Vec<f32>,
+    logs: Vec<f32>,
+    factors: Vec<f32>,
 }
 
 fn bias_of<'a>(s: &Shape<'_>, bias: Option<&'a [f32]>, b: usize, h: usize, q: usize) -> &'a [f32] {
@@ -230,6 +263,11 @@ pub fn attention_backward(
         scratch.dk.resize(nk * d, 0.0);
         scratch.dv.clear();
         scratch.dv.resize(nk * d, 0.0);
+        let k_at = (b * nk * key_heads + hk) * d;
+        scratch.keys.resize(nk * d, 0.0);
+        scratch.values.resize(nk * d, 0.0);
+        turn(&mut scratch.keys, saved.k.get(k_at..).unwrap_or(&[]), nk, key_heads * d, d);
+        turn(&mut scratch.values, saved.v.get(k_at..).unwrap_or(&[]), nk, key_heads * d, d);
         let mut dbias = vec![0.0; bias_size];
         for h in hk * group..(hk + 1) * group {
             for q0 in (0..nq).step_by(s.block()) {
@@ -244,9 +282,8 @@ pub fn attention_backward(
         }
         // SAFETY: this batch element's key head belongs to this task alone.
         unsafe {
-            let at = (b * nk * key_heads + hk) * d;
-            shared_k.put(at, key_heads * d, d, &scratch.dk);
-            shared_v.put(at, key_heads * d, d, &scratch.dv);
+            shared_k.put(k_at, key_heads * d, d, &scratch.dk);
+            shared_v.put(k_at, key_heads * d, d, &scratch.dv);
         }
         dbias
     };
@@ -272,6 +309,8 @@ struct Scratch {
     dq: Vec<f32>,
     dk: Vec<f32>,
     dv: Vec<f32>,
+    keys: Vec<f32>,
+    values: Vec<f32>,
 }
 
 fn block_backward(
@@ -286,23 +325,23 @@ fn block_backward(
     let (n, seen, hk) = (q1 - q0, s.visible(b, q1), h / (heads / key_heads));
     let (q_at, k_at) = (((b * nq + q0) * heads + h) * d, (b * nk * key_heads + hk) * d);
     let (q_row, k_row) = (heads * d, key_heads * d);
-    let Scratch { p, ds, dq, dk, dv } = scratch;
+    let Scratch { p, ds, dq, dk, dv, keys: turned, values } = scratch;
     p.resize(n * seen, 0.0);
     ds.resize(n * seen, 0.0);
     dq.resize(n * d, 0.0);
     let queries = Mat::rows(&saved.q[q_at..], q_row);
     let keys = Mat::rows(saved.k.get(k_at..).unwrap_or(&[]), k_row);
-    let values = Mat::rows(saved.v.get(k_at..).unwrap_or(&[]), k_row);
+    let (turned, values) = (Mat::rows(turned, nk), Mat::rows(values, nk));
     let dout = Mat::rows(&gradient[q_at..], q_row);
-    gemm((n, seen, d), p, seen, false, queries, keys.t(), 1.0);
-    gemm((n, seen, d), ds, seen, false, dout, values.t(), 1.0);
+    gemm((n, seen, d), p, seen, false, queries, turned, s.scale);
+    gemm((n, seen, d), ds, seen, false, dout, values, 1.0);
     for i in 0..n {
         let at = q_at + i * q_row;
         let delta = dot(&gradient[at..at + d], &saved.out[at..at + d]);
         let row = &mut p[i * seen..(i + 1) * seen];
         let log_sum = saved.sums[(b * heads + h) * nq + q0 + i];
         let visible = s.visible(b, q0 + i + 1).min(seen);
-        probability_row(row, visible, s.scale, bias_of(s, saved.bias, b, h, q0 + i), log_sum);
+        probability_row(row, visible, bias_of(s, saved.bias, b, h, q0 + i), log_sum);
         let ds = &mut ds[i * seen..(i + 1) * seen];
         score_gradient_row(ds, row, delta);
         if !dbias.is_empty() {

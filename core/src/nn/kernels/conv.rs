@@ -3,6 +3,7 @@
 
 use super::elementwise::add_assign;
 use super::gemm::{Mat, gemm};
+use super::linear::transposed;
 use super::memory::{chunked, part, sum_parts, uninit};
 use super::simd::{LANES, fma, simd};
 use rayon::prelude::*;
@@ -99,6 +100,19 @@ impl Shape {
         }
     }
 
+    /// Rows of outputs that are unfolded at a time: at least 128 outputs, if there are as many.
+    fn group(&self) -> usize {
+        128_usize.div_ceil(self.output.1.max(1)).min((self.batch * self.output.0).max(1))
+    }
+
+    /// The inputs of several rows of outputs, counted through the batch.
+    fn unfold_rows(&self, x: &[f32], rows: std::ops::Range<usize>, out: &mut [f32]) {
+        let size = self.output.1 * self.taps() * self.channels.0;
+        for (row, out) in rows.zip(out.chunks_exact_mut(size.max(1))) {
+            self.unfold(x, row / self.output.0, row % self.output.0, out);
+        }
+    }
+
     /// Adds the gradients of one row's unfolded inputs to those of the batch element.
     fn fold(&self, dx: &mut [f32], y: usize, cols: &[f32]) {
         let ((h, w), c, k) = (self.input, self.channels.0, self.kernel);
@@ -116,13 +130,16 @@ impl Shape {
 pub fn conv2d(s: Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     let ((rows, cols), (cin, cout)) = (s.output, s.channels);
     let width = s.taps() * cin;
+    let group = s.group();
+    let turned = transposed(w, cout, width);
     let mut out = uninit(s.batch * rows * cols * cout);
-    out.par_chunks_mut((cols * cout).max(1)).enumerate().for_each_init(
-        || vec![0.0; cols * width],
+    out.par_chunks_mut((group * cols * cout).max(1)).enumerate().for_each_init(
+        || vec![0.0; group * cols * width],
         |unfolded, (i, out)| {
-            s.unfold(x, i / rows, i % rows, unfolded);
-            let (a, b) = (Mat::rows(unfolded, width), Mat::rows(w, width).t());
-            gemm((cols, cout, width), out, cout, false, a, b, 1.0);
+            let count = out.len() / (cols * cout);
+            s.unfold_rows(x, i * group..i * group + count, unfolded);
+            let (a, b) = (Mat::rows(unfolded, width), Mat::rows(&turned, cout));
+            gemm((count * cols, cout, width), out, cout, false, a, b, 1.0);
             if let Some(bias) = bias {
                 for out in out.chunks_exact_mut(cout) {
                     out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
@@ -137,15 +154,20 @@ pub fn conv2d(s: Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> 
 pub fn conv2d_backward_input(s: Shape, gradient: &[f32], w: &[f32]) -> Vec<f32> {
     let ((h, w_in), (rows, cols), (cin, cout)) = (s.input, s.output, s.channels);
     let width = s.taps() * cin;
+    let group = s.group();
     let mut dx = vec![0.0; s.batch * h * w_in * cin];
     dx.par_chunks_mut((h * w_in * cin).max(1)).enumerate().for_each_init(
-        || vec![0.0; cols * width],
+        || vec![0.0; group * cols * width],
         |unfolded, (b, dx)| {
-            for y in 0..rows {
-                let dy = Mat::rows(part(gradient, b * rows + y, cols * cout), cout);
+            for y in (0..rows).step_by(group) {
+                let count = group.min(rows - y);
+                let dy = Mat::rows(&gradient[(b * rows + y) * cols * cout..], cout);
                 let w = Mat::rows(w, width);
-                gemm((cols, width, cout), unfolded, width, false, dy, w, 1.0);
-                s.fold(dx, y, unfolded);
+                gemm((count * cols, width, cout), unfolded, width, false, dy, w, 1.0);
+                let unfolded = &unfolded[..count * cols * width];
+                for (i, unfolded) in unfolded.chunks_exact(cols * width).enumerate() {
+                    s.fold(dx, y + i, unfolded);
+                }
             }
         },
     );
@@ -156,17 +178,19 @@ pub fn conv2d_backward_input(s: Shape, gradient: &[f32], w: &[f32]) -> Vec<f32> 
 pub fn conv2d_backward_weight(s: Shape, gradient: &[f32], x: &[f32]) -> Vec<f32> {
     let ((rows, cols), (cin, cout)) = (s.output, s.channels);
     let width = s.taps() * cin;
-    let total = s.batch * rows;
-    let group = total.div_ceil(16).max(1);
-    let parts: Vec<Vec<f32>> = (0..total.div_ceil(group))
+    let (total, group) = (s.batch * rows, s.group());
+    let share = total.div_ceil(16).next_multiple_of(group).max(1);
+    let parts: Vec<Vec<f32>> = (0..total.div_ceil(share))
         .into_par_iter()
         .map(|i| {
             let mut dw = vec![0.0; cout * width];
-            let mut unfolded = vec![0.0; cols * width];
-            for row in i * group..((i + 1) * group).min(total) {
-                s.unfold(x, row / rows, row % rows, &mut unfolded);
-                let dy = Mat::rows(part(gradient, row, cols * cout), cout);
-                let size = (cout, width, cols);
+            let mut unfolded = vec![0.0; group * cols * width];
+            let end = ((i + 1) * share).min(total);
+            for row in (i * share..end).step_by(group) {
+                let count = group.min(end - row);
+                s.unfold_rows(x, row..row + count, &mut unfolded);
+                let dy = Mat::rows(&gradient[row * cols * cout..], cout);
+                let size = (cout, width, count * cols);
                 gemm(size, &mut dw, width, true, dy.t(), Mat::rows(&unfolded, width), 1.0);
             }
             dw

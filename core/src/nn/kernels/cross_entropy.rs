@@ -5,7 +5,8 @@
 
 use super::elementwise::scale;
 use super::gemm::{Mat, gemm};
-use super::memory::{chunked, part, split_rows, uninit};
+use super::linear::transposed;
+use super::memory::{chunked, part, split_rows, sum_parts, uninit};
 use super::rows::{gather, scatter_add};
 use super::simd::{exp, max_of, simd, sum_of};
 
@@ -28,6 +29,30 @@ simd! {
         logits[label] -= 1.0;
         sum.ln() - target
     }
+    /// The greatest of each column.
+    fn column_max(max: &mut [f32], rows: &[f32]) {
+        for row in rows.chunks_exact(max.len()) {
+            for (max, x) in max.iter_mut().zip(row) {
+                *max = if *x > *max { *x } else { *max };
+            }
+        }
+    }
+    /// Exponentials of the distances to each column's maximum, and their sums.
+    fn column_exp(sum: &mut [f32], rows: &mut [f32], max: &[f32]) {
+        for row in rows.chunks_exact_mut(sum.len()) {
+            for ((x, sum), max) in row.iter_mut().zip(&mut *sum).zip(max) {
+                *x = exp::<FMA>(*x - max);
+                *sum += *x;
+            }
+        }
+    }
+    fn column_scale(rows: &mut [f32], factor: &[f32]) {
+        for row in rows.chunks_exact_mut(factor.len()) {
+            for (x, factor) in row.iter_mut().zip(factor) {
+                *x *= factor;
+            }
+        }
+    }
 }
 
 /// The summed loss, and its gradients where they are wanted.
@@ -41,6 +66,9 @@ pub struct Losses {
     pub head: Option<Vec<f32>>,
 }
 
+/// Labels of a chunk.
+const BLOCK: usize = 128;
+
 /// Cross-entropy of `hidden` `[R, C]` times `head` `[V, C]` at `targets`, (row, label) each.
 pub fn cross_entropy(
     (hidden, head): (&[f32], &[f32]),
@@ -51,43 +79,80 @@ pub fn cross_entropy(
     let mut loss = 0.0_f64;
     let mut dhidden = want_hidden.then(|| vec![0.0; hidden.len()]);
     let mut dhead = want_head.then(|| vec![0.0; head.len()]);
-    let panel = (PANEL / vocabulary.max(1)).clamp(64, 1 << 16);
-    let block = 64;
-    for targets in targets.chunks(panel) {
+    for targets in targets.chunks((PANEL / vocabulary.max(1)).clamp(64, 1 << 16)) {
         let rows: Vec<_> = targets.iter().map(|target| Some(target.0)).collect();
-        let x = gather(hidden, c, &rows);
-        let mut logits = uninit(rows.len() * vocabulary);
-        let mut losses = uninit(rows.len());
-        split_rows((&mut logits, block * vocabulary), (&mut losses, block), |i, logits, losses| {
-            let x = Mat::rows(part(&x, i, block * c), c);
-            let size = (losses.len(), vocabulary, c);
-            gemm(size, logits, vocabulary, false, x, Mat::rows(head, c).t(), 1.0);
-            for ((j, loss), logits) in
-                losses.iter_mut().enumerate().zip(logits.chunks_exact_mut(vocabulary))
-            {
-                *loss = row_loss(logits, targets[i * block + j].1 as usize);
+        let (n, x) = (rows.len(), gather(hidden, c, &rows));
+        let (mut logits, losses, factors) = probabilities(&x, head, (n, c, vocabulary), targets);
+        loss += losses;
+        if !want_hidden && !want_head {
+            continue;
+        }
+        let onehot = |first: usize, logits: &mut [f32]| {
+            column_scale(logits, &factors);
+            for (column, &(_, label)) in targets.iter().enumerate() {
+                if let Some(row) = (label as usize).checked_sub(first)
+                    && let Some(logit) = logits.get_mut(row * n + column)
+                {
+                    *logit -= 1.0;
+                }
             }
-        });
-        loss += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
+        };
+        match &mut dhead {
+            Some(dhead) => {
+                let sizes = ((&mut logits[..], BLOCK * n), (&mut dhead[..], BLOCK * c));
+                split_rows(sizes.0, sizes.1, |i, logits, dhead| {
+                    onehot(i * BLOCK, logits);
+                    let size = (logits.len() / n, c, n);
+                    gemm(size, dhead, c, true, Mat::rows(logits, n), Mat::rows(&x, c), 1.0);
+                });
+            }
+            None => chunked(&mut logits, BLOCK * n, |i, logits| onehot(i * BLOCK, logits)),
+        }
         if let Some(dhidden) = &mut dhidden {
-            let mut dx = uninit(x.len());
-            chunked(&mut dx, block * c, |i, dx| {
-                let dy = Mat::rows(part(&logits, i, block * vocabulary), vocabulary);
+            let mut dx = uninit(n * c);
+            chunked(&mut dx, 64 * c, |i, dx| {
+                let dy = Mat::rows(&logits[i * 64..], n).t();
                 let size = (dx.len() / c, c, vocabulary);
                 gemm(size, dx, c, false, dy, Mat::rows(head, c), 1.0);
             });
             scatter_add(dhidden, c, &rows, &dx);
         }
-        if let Some(dhead) = &mut dhead {
-            let cols = vocabulary.div_ceil(4).next_multiple_of(16).min(128);
-            chunked(dhead, cols * c, |i, dhead| {
-                let dy = Mat { data: &logits[i * cols..], row: vocabulary, col: 1 };
-                let size = (dhead.len() / c, c, rows.len());
-                gemm(size, dhead, c, true, dy.t(), Mat::rows(&x, c), 1.0);
-            });
-        }
     }
     Losses { loss: loss as f32, hidden: dhidden, head: dhead }
+}
+
+/// The unnormalised probabilities, `[V, n]` so that chunks of the head need no packing; the summed
+/// loss; and what normalises each column.
+fn probabilities(
+    x: &[f32],
+    head: &[f32],
+    (n, c, vocabulary): (usize, usize, usize),
+    targets: &[(usize, u32)],
+) -> (Vec<f32>, f64, Vec<f32>) {
+    let chunks = vocabulary.div_ceil(BLOCK);
+    let turned = transposed(x, n, c);
+    let mut logits = uninit(vocabulary * n);
+    let mut parts = vec![f32::NEG_INFINITY; chunks * n];
+    split_rows((&mut logits, BLOCK * n), (&mut parts, n), |i, logits, max| {
+        let size = (logits.len() / n, n, c);
+        let head = Mat::rows(part(head, i, BLOCK * c), c);
+        gemm(size, logits, n, false, head, Mat::rows(&turned, n), 1.0);
+        column_max(max, logits);
+    });
+    let mut max = vec![f32::NEG_INFINITY; n];
+    column_max(&mut max, &parts);
+    let at = |(column, &(_, label)): (usize, &(usize, u32))| {
+        f64::from(logits[label as usize * n + column] - max[column])
+    };
+    let distances: f64 = targets.iter().enumerate().map(at).sum();
+    parts.fill(0.0);
+    split_rows((&mut logits, BLOCK * n), (&mut parts, n), |_, logits, sum| {
+        column_exp(sum, logits, &max);
+    });
+    let mut sums = sum_parts(&parts, n);
+    let logs: f64 = sums.iter().map(|&sum| f64::from(sum).ln()).sum();
+    sums.iter_mut().for_each(|sum| *sum = 1.0 / *sum);
+    (logits, logs - distances, sums)
 }
 
 /// The weighted sum of the cross-entropies of the rows of `logits`, and its gradient.
