@@ -79,6 +79,17 @@ fn common_sql_runs() {
 }
 
 #[test]
+fn grouped_rows_come_in_the_same_order_every_time() {
+    let results = Results::new();
+    for seed in 0..20 {
+        results.add("A()", seed, 0, &[("mini-colour", &answers(3, 1), &[])]);
+    }
+    let sql = "SELECT run, AVG(value) AS mean FROM scores GROUP BY run";
+    let ordered = csv(&results, &format!("{sql} ORDER BY run"));
+    assert_eq!(csv(&results, sql), ordered);
+}
+
+#[test]
 fn sql_that_polars_refuses_says_why_in_one_line() {
     let sql = "SELECT UPPER(run), LENGTH(run) FROM runs HAVING COUNT(*) > 1";
     let error = query(runs().out(), sql).unwrap_err().to_string();
