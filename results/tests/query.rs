@@ -1,6 +1,6 @@
 //! SQL over the frames, its errors, and the renderings of what it returns.
 
-#![allow(clippy::expect_used, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod fixture;
 
