@@ -38,7 +38,7 @@ pub fn build_frames(out: &Path) -> Result<FramesSummary, ResultsError> {
     }
     let _lock = Lock::alone(&folder(out))?;
     // Taken before reading: what a run writes meanwhile is seen by the next query.
-    let state = fingerprint(&folders)?;
+    let state = fingerprint(&out.join("runs"), &folders)?;
     let (runs, unstarted) = read_runs(&folders)?;
     if runs.is_empty() {
         return Err(no_runs(out));
@@ -88,7 +88,7 @@ pub(crate) fn refresh(out: &Path) -> Result<(), ResultsError> {
         return Ok(());
     }
     let state = read(&state_path(out))?;
-    if built && state.as_deref() == Some(fingerprint(&folders)?.as_bytes()) {
+    if built && state.as_deref() == Some(fingerprint(&out.join("runs"), &folders)?.as_bytes()) {
         return Ok(());
     }
     build_frames(out).map(drop)

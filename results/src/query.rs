@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use polars::error::PolarsError;
-use polars::prelude::{DataFrame, IntoLazy};
+use polars::prelude::{DataFrame, IntoLazy, SortMultipleOptions};
 use polars::sql::{SQLContext, extract_table_identifiers};
 
 use crate::error::nearest;
@@ -17,7 +17,8 @@ use crate::{ResultsError, frames};
 /// Runs one SQL statement over `runs`, `metrics`, `scores` and `samples` of the folder `out`.
 ///
 /// Frames are rebuilt first if a run has changed since. Only the tables that the SQL names are
-/// read.
+/// read. Grouped rows without `ORDER BY` are sorted by their columns, so that the same runs give the
+/// same text.
 ///
 /// # Errors
 /// What [`crate::build_frames`] returns, and SQL that is wrong or names what does not exist.
@@ -33,10 +34,27 @@ pub fn query(out: &Path, sql: &str) -> Result<Frame, ResultsError> {
         context.execute(sql)?.collect()
     }));
     match result {
-        Ok(Ok(data)) => Ok(Frame::new(data)),
+        Ok(Ok(data)) => Ok(Frame::new(if orders_rows(sql) { data } else { sorted(data) })),
         Ok(Err(error)) => Err(translate(&error, &columns)),
         Err(panic) => Err(wrong_sql(panic_message(panic.as_ref()))),
     }
+}
+
+/// Whether rows come in an order that is the same every time: the tables' own, or one asked for.
+/// Polars groups by hashing with a random seed.
+fn orders_rows(sql: &str) -> bool {
+    let sql = sql.to_lowercase();
+    let words: Vec<&str> = sql.split_whitespace().collect();
+    let has = |phrase: &[&str]| words.windows(phrase.len()).any(|window| window == phrase);
+    let hashed = [&["group", "by"][..], &["union"], &["except"], &["intersect"]];
+    has(&["order", "by"]) || !hashed.into_iter().any(has)
+}
+
+/// By the first column, then the second, and so on.
+fn sorted(data: DataFrame) -> DataFrame {
+    let columns: Vec<_> = data.columns().iter().map(|column| column.name().clone()).collect();
+    // A column of a type without an order leaves the rows as they are.
+    data.sort(columns, SortMultipleOptions::default()).unwrap_or(data)
 }
 
 type Tables = Vec<(&'static str, DataFrame)>;

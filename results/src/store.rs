@@ -67,7 +67,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ResultsError> {
 }
 
 /// What frames are built from, in one word: every file's path, length and time of change.
-pub fn fingerprint(folders: &[PathBuf]) -> Result<String, ResultsError> {
+pub fn fingerprint(runs: &Path, folders: &[PathBuf]) -> Result<String, ResultsError> {
     let mut hash = blake3::Hasher::new();
     hash.update(&crate::schema::FRAMES_VERSION.to_le_bytes());
     for folder in folders {
@@ -79,7 +79,8 @@ pub fn fingerprint(folders: &[PathBuf]) -> Result<String, ResultsError> {
                 Err(e) => return Err(io("read", &path)(e)),
             };
             let changed = changed.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            let path = path.to_string_lossy();
+            // Within the results folder: `results` and `./results` are the same runs.
+            let path = path.strip_prefix(runs).unwrap_or(&path).to_string_lossy();
             hash.update(&(path.len() as u64).to_le_bytes()).update(path.as_bytes());
             hash.update(&length.to_le_bytes()).update(&changed.as_nanos().to_le_bytes());
         }

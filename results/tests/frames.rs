@@ -1,6 +1,6 @@
 //! Frames from runs: same runs, same bytes; what a kill leaves; what is malformed.
 
-#![allow(clippy::expect_used, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod fixture;
 

@@ -1,6 +1,6 @@
 //! SQL over the frames, its errors, and the renderings of what it returns.
 
-#![allow(clippy::expect_used, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod fixture;
 
@@ -76,6 +76,17 @@ fn common_sql_runs() {
     ] {
         csv(&results, sql);
     }
+}
+
+#[test]
+fn grouped_rows_come_in_the_same_order_every_time() {
+    let results = Results::new();
+    for seed in 0..20 {
+        results.add("A()", seed, 0, &[("mini-colour", &answers(3, 1), &[])]);
+    }
+    let sql = "SELECT run, AVG(value) AS mean FROM scores GROUP BY run";
+    let ordered = csv(&results, &format!("{sql} ORDER BY run"));
+    assert_eq!(csv(&results, sql), ordered);
 }
 
 #[test]

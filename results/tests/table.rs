@@ -1,6 +1,6 @@
 //! Tables of a study, against numbers worked out by hand.
 
-#![allow(clippy::expect_used, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod fixture;
 
