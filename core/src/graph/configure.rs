@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::field::{offset, wrong_value};
+use super::field::{offset, too_large, wrong_value};
 use crate::registry::{Entry, Kind, Misfit, Plugin, Registry};
 use crate::spec::problem::{did_you_mean, listed, nearest};
 use crate::spec::{PluginSpec, Problem, Span};
@@ -130,7 +130,8 @@ fn fields(spec: &PluginSpec, entry: &Entry, problems: &mut Vec<Problem>) {
             let problem = Problem::new(message, field.name.span.clone(), "unknown field");
             problems.push(problem.help(help));
         } else if !field.broken {
-            problems.extend(wrong_value(spec, field, entry));
+            let wrong = wrong_value(spec, field, entry);
+            problems.extend(wrong.or_else(|| too_large(spec, field, entry)));
         }
     }
 }

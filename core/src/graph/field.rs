@@ -1,7 +1,7 @@
 //! What is wrong with one field of a plugin, in words for a reader who doesn't write Rust.
 
 use super::configure::article;
-use crate::registry::Entry;
+use crate::registry::{Entry, Kind};
 use crate::spec::problem::{did_you_mean, listed};
 use crate::spec::syntax::{self, Shape, Value as Syntax};
 use crate::spec::{FieldSpec, PluginSpec, Problem, Span};
@@ -39,6 +39,37 @@ pub(super) fn wrong_value(spec: &PluginSpec, field: &FieldSpec, entry: &Entry) -
         _ => format!("`{}`: {docs}", known.name),
     };
     Some(problem.help(help))
+}
+
+/// The largest size, count or length that a model's part may have. Beyond it, products of sizes
+/// could leave 64 bits and `check`, which builds every module in outline, would not come to an end.
+pub(super) const LARGEST: usize = 1_000_000;
+
+/// A whole number of a node's plugin that no model could have.
+pub(super) fn too_large(spec: &PluginSpec, field: &FieldSpec, entry: &Entry) -> Option<Problem> {
+    let known = entry.fields.iter().find(|known| known.name == field.name.value)?;
+    if matches!(entry.kind, Kind::Dataset | Kind::Benchmark) || !known.kind.contains("usize") {
+        return None;
+    }
+    let raw = spec.text.get(inside(&field.value.start, &field.value.end, spec))?;
+    let span = over(&syntax::read(raw).root?, raw)?;
+    let message = format!("`{}` of `{}` is larger than any model's", known.name, entry.name);
+    let place = field.value.start + span.start..field.value.start + span.end;
+    Some(Problem::new(message, place, "too large").help(format!("write {LARGEST} or less")))
+}
+
+/// The first number in a value that is too large.
+fn over(value: &Syntax, raw: &str) -> Option<Span> {
+    match &value.shape {
+        Shape::Number => {
+            let number =
+                crate::spec::ron_options().from_str::<u64>(&raw[value.span.clone()]).ok()?;
+            (number > LARGEST as u64).then(|| value.span.clone())
+        }
+        Shape::List(items) => items.iter().find_map(|item| over(item, raw)),
+        Shape::Group { items, .. } => items.iter().find_map(|item| over(&item.value, raw)),
+        _ => None,
+    }
 }
 
 /// The smallest part of a field's value around a place: the element of a list, the whole number.

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use super::configure::misfit;
 use super::draft::{Built, Draft, Input, Part};
+use super::field::LARGEST;
 use super::{Context, Port};
 use crate::nn::{ParamShape, Store};
 use crate::registry::{Cost, Kind, LlmConfig, MapShape, Misfit, Plugin, TokensShape};
@@ -89,25 +90,31 @@ fn built(draft: &Draft<'_>, node: usize, llm_width: Option<usize>) -> Found {
     let built = match config {
         Plugin::Encoder(config) => {
             let output = config.output().map_err(wrong)?;
+            let output = Port::Features(output);
+            sane(part, &output)?;
             let params = params(part, |store| config.build(&mut store.root()).map(drop))?;
-            Built { output: Port::Features(output), cost: config.cost(), params }
+            Built { output, cost: config.cost(), params }
         }
         Plugin::Fusion(config) => {
             let Some(inputs) = maps(draft, part) else { return Ok(None) };
             let output = config.output(&inputs).map_err(wrong)?;
+            let output = Port::Tokens(output);
+            sane(part, &output)?;
             let cost = config.cost(&inputs);
             let params = params(part, |store| config.build(&inputs, &mut store.root()).map(drop))?;
-            Built { output: Port::Tokens(output), cost, params }
+            Built { output, cost, params }
         }
         Plugin::Projector(config) => {
             let (Some((_, input)), Some(width)) = (visual(draft, part), llm_width) else {
                 return Ok(None);
             };
             let output = config.output(input, width).map_err(wrong)?;
+            let output = Port::Tokens(output);
+            sane(part, &output)?;
             let cost = config.cost(input, width);
             let params =
                 params(part, |store| config.build(input, width, &mut store.root()).map(drop))?;
-            Built { output: Port::Tokens(output), cost, params }
+            Built { output, cost, params }
         }
         Plugin::Llm(config) => {
             meets(draft, part, config.as_ref())?;
@@ -119,6 +126,19 @@ fn built(draft: &Draft<'_>, node: usize, llm_width: Option<usize>) -> Found {
         Plugin::Dataset(_) | Plugin::Benchmark(_) => return Ok(None),
     };
     Ok(Some(built))
+}
+
+/// Refuses an output that no machine could hold, before anything is multiplied with its size.
+fn sane(part: &Part<'_>, output: &Port) -> Result<(), Box<Problem>> {
+    match output.tokens() {
+        Some(TokensShape { tokens, width }) if tokens > LARGEST || width > LARGEST => {
+            let message = format!("`{}` would give {output}", part.spec.id.value);
+            let problem = Problem::new(message, part.spec.plugin.name.span.clone(), "too large");
+            let help = format!("a node gives at most {LARGEST} vectors of a width up to {LARGEST}");
+            Err(Box::new(problem.help(help)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A module's parameters, without allocating them.
