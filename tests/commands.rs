@@ -1,0 +1,143 @@
+//! The commands that don't train: what they print, and what they refuse.
+
+mod support;
+
+use support::{call, fixture, folder, refuse, root, succeed, text};
+
+fn experiments() -> Vec<std::path::PathBuf> {
+    fn walk(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "ron") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join("experiments"), &mut found);
+    found.sort();
+    found
+}
+
+#[test]
+fn every_experiment_of_this_repository_passes_check_and_plan() {
+    let files = experiments();
+    assert!(!files.is_empty());
+    for file in files {
+        succeed(&["check", text(&file)]);
+        succeed(&["plan", text(&file)]);
+    }
+}
+
+#[test]
+fn check_reports_every_error_with_its_place_and_exits_with_2() {
+    let file = fixture("runs/several-errors.ron");
+    let (code, said) = refuse(&["check", text(&file)]);
+    assert_eq!(code, 2);
+    for part in ["several-errors.ron:5:", "`ClipVitt`", "ClipVit", "`learning_rate`", "`lr`", "`fuze`", "fuse"] {
+        assert!(said.contains(part), "no {part} in\n{said}");
+    }
+}
+
+#[test]
+fn check_of_a_file_that_is_not_there_names_it() {
+    let (code, said) = refuse(&["check", "no-such.ron"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("no-such.ron"), "{said}");
+}
+
+#[test]
+fn run_refuses_a_wrong_file_before_anything_is_written() {
+    let out = folder();
+    let results = out.path().join("results");
+    let file = fixture("runs/several-errors.ron");
+    let (code, _) = refuse(&["run", text(&file), "--out", text(&results)]);
+    assert_eq!(code, 2);
+    assert!(!results.exists(), "something was written");
+}
+
+#[test]
+fn plan_shows_who_trains_and_what_a_stage_costs() {
+    let file = fixture("runs/tiny.ron");
+    let plan = succeed(&["plan", text(&file)]);
+    for part in ["pre-training", "frozen prefix (depends on the sample alone): clip, convnext, fuse", "frozen, passes gradients", "16 visual tokens"] {
+        assert!(plan.contains(part), "no {part} in\n{plan}");
+    }
+    let json = succeed(&["plan", text(&file), "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let stage = &json[0]["stages"][0];
+    assert_eq!(stage["plan"]["visual_tokens"], 16);
+    assert_eq!(stage["frozen_prefix"], serde_json::json!(["clip", "convnext", "fuse"]));
+    let dot = succeed(&["plan", text(&file), "--format", "dot"]);
+    assert!(dot.starts_with("digraph") && dot.contains("\"project\" -> \"llm\""), "{dot}");
+}
+
+#[test]
+fn a_value_is_changed_by_its_path_and_a_wrong_path_says_what_is_there() {
+    let file = fixture("runs/tiny.ron");
+    let changed = ["--set", "nodes.fuse.plugin.grid=2"];
+    let plan = succeed(&["plan", text(&file), changed[0], changed[1]]);
+    assert!(plan.contains("4 visual tokens"), "{plan}");
+    let (code, said) = refuse(&["plan", text(&file), "--set", "nodes.fuze.plugin.grid=2"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("fuse"), "{said}");
+    let (code, said) = refuse(&["plan", text(&file), "--set", "seed"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("PATH=VALUE"), "{said}");
+}
+
+#[test]
+fn plugins_are_listed_with_their_crates_and_fields() {
+    let list = succeed(&["plugins"]);
+    for part in ["vision encoders", "ClipVit", "eagle-plugins", "fusions", "data sets", "benchmarks"] {
+        assert!(list.contains(part), "no {part} in\n{list}");
+    }
+    let one = succeed(&["plugins", "ClipVit"]);
+    assert!(one.contains("patch_size: usize = 14"), "{one}");
+    let (code, said) = refuse(&["plugins", "ClipVitt"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("ClipVit,"), "{said}");
+}
+
+#[test]
+fn docs_plugins_md_is_what_the_program_says() {
+    let path = root().join("docs/plugins.md");
+    let said = succeed(&["plugins", "--format", "markdown"]);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &said).expect("docs/plugins.md");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == said, "docs/plugins.md is stale; UPDATE_DOCS=1 cargo test --release writes it");
+}
+
+#[test]
+fn query_without_runs_says_how_to_make_some() {
+    let out = folder();
+    let (code, said) = refuse(&["query", "SELECT 1 FROM runs", "--out", text(out.path())]);
+    assert_eq!(code, 2);
+    assert!(said.contains("eagle-lab run"), "{said}");
+}
+
+#[test]
+fn wrong_sql_names_what_is_there() {
+    let out = folder();
+    let file = fixture("runs/tiny.ron");
+    let small = ["--set", "stages.0.data.samples=16", "--set", "stages.1.data.samples=16"];
+    let mut arguments = vec!["run", text(&file), "--out", text(out.path())];
+    arguments.extend(small);
+    succeed(&arguments);
+    let (code, said) = refuse(&["query", "SELECT scor FROM scores", "--out", text(out.path())]);
+    assert_eq!(code, 2);
+    assert!(said.contains("benchmark"), "no columns in\n{said}");
+    let schema = succeed(&["query", "--schema"]);
+    assert!(schema.contains("standard_error"), "{schema}");
+}
+
+#[test]
+fn no_arguments_show_the_help() {
+    let output = call(&[]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("Usage") && said.contains("check"), "{said}");
+}
