@@ -24,8 +24,10 @@ eagle_core::config! {
     pub struct LlavaJson {
         /// The file: an array, or an object per line. A relative path starts at the experiment
         /// file's folder.
+        #[location]
         path: PathBuf = PathBuf::new(),
         /// The folder that its pictures' paths start from; none: the file's own.
+        #[location]
         images: Option<PathBuf> = None,
     }
 }
