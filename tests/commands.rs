@@ -36,7 +36,15 @@ fn check_reports_every_error_with_its_place_and_exits_with_2() {
     let file = fixture("runs/several-errors.ron");
     let (code, said) = refuse(&["check", text(&file)]);
     assert_eq!(code, 2);
-    for part in ["several-errors.ron:5:", "`ClipVitt`", "ClipVit", "`learning_rate`", "`lr`", "`fuze`", "fuse"] {
+    for part in [
+        "several-errors.ron:5:",
+        "`ClipVitt`",
+        "ClipVit",
+        "`learning_rate`",
+        "`lr`",
+        "`fuze`",
+        "fuse",
+    ] {
         assert!(said.contains(part), "no {part} in\n{said}");
     }
 }
@@ -62,7 +70,12 @@ fn run_refuses_a_wrong_file_before_anything_is_written() {
 fn plan_shows_who_trains_and_what_a_stage_costs() {
     let file = fixture("runs/tiny.ron");
     let plan = succeed(&["plan", text(&file)]);
-    for part in ["pre-training", "frozen prefix (depends on the sample alone): clip, convnext, fuse", "frozen, passes gradients", "16 visual tokens"] {
+    for part in [
+        "pre-training",
+        "frozen prefix (depends on the sample alone): clip, convnext, fuse",
+        "frozen, passes gradients",
+        "16 visual tokens",
+    ] {
         assert!(plan.contains(part), "no {part} in\n{plan}");
     }
     let json = succeed(&["plan", text(&file), "--format", "json"]);
@@ -91,7 +104,9 @@ fn a_value_is_changed_by_its_path_and_a_wrong_path_says_what_is_there() {
 #[test]
 fn plugins_are_listed_with_their_crates_and_fields() {
     let list = succeed(&["plugins"]);
-    for part in ["vision encoders", "ClipVit", "eagle-plugins", "fusions", "data sets", "benchmarks"] {
+    for part in
+        ["vision encoders", "ClipVit", "eagle-plugins", "fusions", "data sets", "benchmarks"]
+    {
         assert!(list.contains(part), "no {part} in\n{list}");
     }
     let one = succeed(&["plugins", "ClipVit"]);

@@ -31,7 +31,8 @@ fn another_seed_gives_other_numbers() {
     run(one.path(), &[]);
     run(two.path(), &["--seed", "4"]);
     let loss = "SELECT value FROM metrics WHERE name = 'loss' ORDER BY stage, step";
-    let ask = |out: &std::path::Path| succeed(&["query", loss, "--out", text(out), "--format", "csv"]);
+    let ask =
+        |out: &std::path::Path| succeed(&["query", loss, "--out", text(out), "--format", "csv"]);
     assert_ne!(ask(one.path()), ask(two.path()));
 }
 
@@ -42,7 +43,8 @@ fn a_run_killed_at_twenty_instants_ends_with_the_same_bytes() {
     let file = fixture("runs/tiny.ron");
     let mut kills = 0;
     // A fixed, uneven list of delays, from before anything is read to the middle of a stage.
-    let delays = [5, 90, 35, 150, 60, 210, 20, 120, 75, 180, 45, 240, 10, 135, 55, 165, 30, 105, 195, 85];
+    let delays =
+        [5, 90, 35, 150, 60, 210, 20, 120, 75, 180, 45, 240, 10, 135, 55, 165, 30, 105, 195, 85];
     for delay in delays {
         let mut child = program()
             .args(["run", text(&file), "--out", text(killed.path())])
@@ -77,7 +79,9 @@ fn an_interrupt_writes_a_checkpoint_and_says_how_to_go_on() {
     let stages = stopped.path().join("cache/stages");
     let begun = || {
         let entries = std::fs::read_dir(&stages).into_iter().flatten().flatten();
-        entries.map(|e| e.path().join("metrics.jsonl")).any(|p| p.metadata().is_ok_and(|m| m.len() > 0))
+        entries
+            .map(|e| e.path().join("metrics.jsonl"))
+            .any(|p| p.metadata().is_ok_and(|m| m.len() > 0))
     };
     while !begun() && child.try_wait().expect("a child").is_none() {
         std::thread::sleep(Duration::from_millis(2));

@@ -428,13 +428,20 @@ pub struct Entry {
     pub parse: fn(&str) -> Result<Configured, ron::error::SpannedError>,
     /// Its default configuration, as JSON.
     pub default: fn() -> serde_json::Value,
+    /// Small configurations of it, one for each path through its code: the conformance test runs
+    /// them.
+    pub examples: &'static [&'static str],
 }
 
 inventory::collect!(Entry);
 
 impl Entry {
     /// The entry of `C`, a plugin of the given kind; `wrap` makes it a [`Plugin`].
-    pub const fn of<C: PluginOf<K>, K: KindTag>(krate: &'static str, version: u32) -> Entry {
+    pub const fn of<C: PluginOf<K>, K: KindTag>(
+        krate: &'static str,
+        version: u32,
+        examples: &'static [&'static str],
+    ) -> Entry {
         Entry {
             name: C::NAME,
             kind: K::KIND,
@@ -444,6 +451,7 @@ impl Entry {
             fields: C::FIELDS,
             parse: parse::<C, K>,
             default: || serde_json::to_value(C::default()).unwrap_or_default(),
+            examples,
         }
     }
 }
@@ -500,16 +508,23 @@ pub mod tags {
 }
 
 /// Registers a configuration as a plugin: `register!(encoder ClipVit);`, with `version 2` after it
-/// once its behaviour or a default has changed.
+/// once its behaviour or a default has changed, and with small configurations for the conformance
+/// test: `register!(encoder ClipVit, examples ["ClipVit(image_size: 16, width: 8)"]);`.
 #[macro_export]
 macro_rules! register {
     ($kind:ident $config:ty) => {
-        $crate::register!($kind $config, version 1);
+        $crate::register!($kind $config, version 1, examples []);
     };
     ($kind:ident $config:ty, version $version:literal) => {
+        $crate::register!($kind $config, version $version, examples []);
+    };
+    ($kind:ident $config:ty, examples [$($example:literal),* $(,)?]) => {
+        $crate::register!($kind $config, version 1, examples [$($example),*]);
+    };
+    ($kind:ident $config:ty, version $version:literal, examples [$($example:literal),* $(,)?]) => {
         $crate::inventory::submit! {
             $crate::registry::Entry::of::<$config, $crate::registry::tags::$kind>(
-                env!("CARGO_PKG_NAME"), $version)
+                env!("CARGO_PKG_NAME"), $version, &[$($example),*])
         }
     };
 }

@@ -1,7 +1,6 @@
 //! Every registered plugin is held to its promise, without a line of test in the plugin.
 //!
-//! Defaults are the real, large models; `SMALL` says how each is made small. A plugin that isn't
-//! there fails the test that looks for it.
+//! Defaults are the real, large models; a plugin's `examples` say how it is made small.
 
 use std::path::Path;
 
@@ -13,24 +12,10 @@ use eagle_core::seed::Rng;
 use eagle_core::tensor::{Dev, Param, Result, Tape, Tensor};
 use eagle_core::weights::{self, Bundle};
 
-/// A small configuration of every node plugin, and others that take another path through its code.
-const SMALL: &[&str] = &[
-    "ClipVit(image_size: 16, patch_size: 4, width: 8, layers: 2, heads: 2)",
-    "ClipVit(image_size: 20, pretrained_size: 12, patch_size: 4, width: 8, layers: 2, heads: 4, class_token: Inside, skip_last: 1)",
-    "ClipVit(image_size: 12, patch_size: 4, width: 12, layers: 1, heads: 3, hidden: 20, class_token: Kept, post_norm: true, activation: Gelu)",
-    "ConvNext(image_size: 32, depths: [1, 2], widths: [4, 8], layer_scale: 0.5)",
-    "ConvNext(image_size: 24, patch_size: 2, depths: [1, 1, 1], widths: [4, 6, 8], kernel: 3, layer_scale: 1.0)",
-    "ChannelConcat(grid: 3)",
-    "ChannelConcat(grid: 5)",
-    "SequenceAppend()",
-    "SequenceAppend(width: 10)",
-    "Linear()",
-    "Mlp()",
-    "Mlp(depth: 3)",
-    "Identity()",
-    "Llama(width: 16, layers: 2, heads: 4, hidden: 24, vocabulary: 20, context: 16)",
-    "Llama(width: 16, layers: 1, heads: 4, kv_heads: 2, hidden: 24, vocabulary: 20, context: 16, tied: true)",
-];
+/// Every small configuration of every node plugin.
+fn small() -> Vec<&'static str> {
+    registry().iter().filter(|e| is_node(e.kind)).flat_map(|e| e.examples).copied().collect()
+}
 
 const BATCH: usize = 2;
 const LLM_WIDTH: usize = 12;
@@ -169,12 +154,8 @@ fn transposed(x: &Tensor) -> Result<Tensor> {
         Tensor::new(&Dev::default(), values, &[n, n])
     };
     // linear(I, x) = I x^T.
-    let flipped = eagle_core::nn::ops::linear(
-        &eye(c)?,
-        x,
-        None,
-        eagle_core::nn::ops::Activation::None,
-    )?;
+    let flipped =
+        eagle_core::nn::ops::linear(&eye(c)?, x, None, eagle_core::nn::ops::Activation::None)?;
     assert_eq!(flipped.shape(), [c, v]);
     Ok(flipped)
 }
@@ -184,10 +165,13 @@ fn is_node(kind: Kind) -> bool {
 }
 
 #[test]
-fn every_node_plugin_has_a_small_configuration_here() {
+fn every_node_plugin_has_an_example_of_itself() {
     for entry in registry().iter().filter(|entry| is_node(entry.kind)) {
-        let known = SMALL.iter().any(|text| text.split('(').next() == Some(entry.name));
-        assert!(known, "add a small {} to SMALL", entry.name);
+        let name = entry.name;
+        assert!(!entry.examples.is_empty(), "give {name} small examples in its register!");
+        for text in entry.examples {
+            assert_eq!(text.split('(').next(), Some(name), "{text} is no {name}");
+        }
     }
 }
 
@@ -221,7 +205,7 @@ fn unknown_fields_are_refused() {
 
 #[test]
 fn a_field_away_from_its_default_changes_the_identity() {
-    for text in SMALL.iter().filter(|text| !text.contains("()")) {
+    for text in small().iter().filter(|text| !text.contains("()")) {
         let (name, configured) = configured(text);
         let plain = (registry().get(name).expect(name).parse)(&format!("{name}()"));
         assert_ne!(configured.identity, plain.expect(name).identity, "{text}");
@@ -230,7 +214,7 @@ fn a_field_away_from_its_default_changes_the_identity() {
 
 #[test]
 fn the_real_shape_is_the_promised_one() {
-    for text in SMALL {
+    for text in small() {
         let built = build(text);
         let out = (built.forward)().unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(out.shape(), built.promise, "{text}");
@@ -240,7 +224,7 @@ fn the_real_shape_is_the_promised_one() {
 
 #[test]
 fn counting_parameters_allocates_none_and_names_the_same() {
-    for text in SMALL {
+    for text in small() {
         let built = build(text);
         let mut counting = Store::counting();
         let root = &mut counting.root();
@@ -264,7 +248,7 @@ fn counting_parameters_allocates_none_and_names_the_same() {
 
 #[test]
 fn every_trained_parameter_gets_a_gradient_and_a_frozen_one_none() {
-    for text in SMALL {
+    for text in small() {
         let built = build(text);
         assert!(!(built.forward)().expect(text).records(), "{text}: frozen, yet it records");
         let tape = Tape::recording();
@@ -293,7 +277,7 @@ fn every_trained_parameter_gets_a_gradient_and_a_frozen_one_none() {
 /// differences in f32 and by the tape.
 #[test]
 fn gradients_agree_with_finite_differences() {
-    for text in SMALL {
+    for text in small() {
         let built = build(text);
         if built.params.is_empty() {
             continue;
@@ -311,7 +295,9 @@ fn gradients_agree_with_finite_differences() {
             .collect();
         let shift = |by: f32| {
             for (param, direction) in built.params.iter().zip(&directions) {
-                param.update(|values| values.iter_mut().zip(direction).for_each(|(v, d)| *v += by * d));
+                param.update(|values| {
+                    values.iter_mut().zip(direction).for_each(|(v, d)| *v += by * d)
+                });
             }
         };
         let slope = |step: f32| {
@@ -342,7 +328,7 @@ fn gradients_agree_with_finite_differences() {
 fn saved_weights_load_into_another_seed_with_the_same_output() {
     let file = tempfile::tempdir().expect("a folder");
     let path = file.path().join("w.safetensors");
-    for text in SMALL {
+    for text in small() {
         let built = build(text);
         let before = (built.forward)().expect(text).host().into_owned();
         let mut bundle = Bundle::default();
@@ -358,7 +344,7 @@ fn saved_weights_load_into_another_seed_with_the_same_output() {
 
 #[test]
 fn loading_lists_every_tensor_that_does_not_fit_and_changes_nothing() {
-    let built = build(SMALL[0]);
+    let built = build(small()[0]);
     let mut bundle = Bundle::default();
     bundle.add("", &built.params);
     let first = built.params[0].name().to_owned();
@@ -369,7 +355,12 @@ fn loading_lists_every_tensor_that_does_not_fit_and_changes_nothing() {
     let before = (built.forward)().expect("forward").host().into_owned();
     let error = weights::load(&built.params, &bundle, "", Path::new("clip.safetensors"));
     let message = error.expect_err("refused").to_string();
-    for part in ["clip.safetensors", &format!("missing: {first}"), &format!("shape: {second}"), "surplus: stranger"] {
+    for part in [
+        "clip.safetensors",
+        &format!("missing: {first}"),
+        &format!("shape: {second}"),
+        "surplus: stranger",
+    ] {
         assert!(message.contains(part), "{part} not in {message}");
     }
     assert_eq!((built.forward)().expect("forward").host().into_owned(), before);

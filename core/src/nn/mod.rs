@@ -2,6 +2,7 @@
 
 pub mod builder;
 pub mod cost;
+pub mod fit;
 pub mod kernels;
 pub mod layers;
 pub mod ops;

@@ -1,7 +1,3 @@
-//! Benchmarks: one file each.
+//! Benchmarks: one file each, found by itself.
 
-mod llava_vqa;
-mod mini_vqa;
-
-pub use llava_vqa::LlavaVqa;
-pub use mini_vqa::MiniVqa;
+automod::dir!(pub "src/benchmarks");

@@ -9,7 +9,7 @@
 use eagle_core::data::preprocess::{Fit, ImageSpec};
 use eagle_core::nn::layers::{Attention, AttentionNames, Conv2d, LayerNorm, Mlp};
 use eagle_core::nn::ops::{self, Activation};
-use eagle_core::nn::{Builder, Init, cost};
+use eagle_core::nn::{Builder, Init, cost, fit};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, Features, MapShape, Misfit, Tap};
 use eagle_core::tensor::{Param, Result, Tensor};
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,11 @@ eagle_core::config! {
     }
 }
 
-eagle_core::register!(encoder ClipVit);
+eagle_core::register!(encoder ClipVit, examples [
+    "ClipVit(image_size: 16, patch_size: 4, width: 8, layers: 2, heads: 2)",
+    "ClipVit(image_size: 20, pretrained_size: 12, patch_size: 4, width: 8, layers: 2, heads: 4, class_token: Inside, skip_last: 1)",
+    "ClipVit(image_size: 12, patch_size: 4, width: 12, layers: 1, heads: 3, hidden: 20, class_token: Kept, post_norm: true, activation: Gelu)",
+]);
 
 /// What becomes of the class token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,9 +93,9 @@ impl EncoderConfig for ClipVit {
     }
 
     fn output(&self) -> std::result::Result<MapShape, Misfit> {
-        check_patches(self.image_size, "image_size", self.patch_size)?;
-        check_patches(self.pretrained_size, "pretrained_size", self.patch_size)?;
-        check_heads(self.width, self.heads)?;
+        fit::whole_patches(self.image_size, "image_size", self.patch_size)?;
+        fit::whole_patches(self.pretrained_size, "pretrained_size", self.patch_size)?;
+        fit::even_heads(self.width, self.heads)?;
         if self.image_size == 0 {
             return Err(Misfit::field("image_size", "the image has no pixels"));
         }
@@ -167,39 +171,6 @@ impl ClipVit {
             )?,
         })
     }
-}
-
-/// The sides of images must be whole patches.
-pub(crate) fn check_patches(
-    size: usize,
-    field: &'static str,
-    patch: usize,
-) -> std::result::Result<(), Misfit> {
-    if patch == 0 {
-        return Err(Misfit::field("patch_size", "a patch has no pixels"));
-    }
-    if !size.is_multiple_of(patch) {
-        let message = format!("{size} pixels are not a whole number of patches of {patch}");
-        let (below, above) = (size / patch * patch, size.div_ceil(patch) * patch);
-        return Err(Misfit::field(field, message).help(format!("use {below} or {above}")));
-    }
-    Ok(())
-}
-
-/// Heads must share the width evenly.
-pub(crate) fn check_heads(width: usize, heads: usize) -> std::result::Result<(), Misfit> {
-    if heads == 0 || !width.is_multiple_of(heads) {
-        let fit: Vec<String> = (1..=width.min(32))
-            .filter(|n| width.is_multiple_of(*n))
-            .map(|n| n.to_string())
-            .collect();
-        return Err(Misfit::field(
-            "heads",
-            format!("{heads} heads can't share a width of {width}"),
-        )
-        .help(format!("use one of {}", fit.join(", "))));
-    }
-    Ok(())
 }
 
 struct Block {

@@ -8,11 +8,9 @@
 use eagle_core::data::preprocess::{Fit, ImageSpec};
 use eagle_core::nn::layers::{Conv2d, DepthwiseConv2d, LayerNorm, Mlp};
 use eagle_core::nn::ops::{self, Activation};
-use eagle_core::nn::{Builder, Init, cost};
+use eagle_core::nn::{Builder, Init, cost, fit};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, Features, MapShape, Misfit, Tap};
 use eagle_core::tensor::{Param, Result, Tensor};
-
-use super::clip_vit::check_patches;
 
 eagle_core::config! {
     /// ConvNeXt (timm's trunk, OpenCLIP's image tower). The defaults are `convnext_xxlarge` at
@@ -37,7 +35,10 @@ eagle_core::config! {
     }
 }
 
-eagle_core::register!(encoder ConvNext);
+eagle_core::register!(encoder ConvNext, examples [
+    "ConvNext(image_size: 32, depths: [1, 2], widths: [4, 8], layer_scale: 0.5)",
+    "ConvNext(image_size: 24, patch_size: 2, depths: [1, 1, 1], widths: [4, 6, 8], kernel: 3, layer_scale: 1.0)",
+]);
 
 impl ConvNext {
     /// The pixels per row of the map after stage `stage`.
@@ -71,7 +72,7 @@ impl EncoderConfig for ConvNext {
             let message = format!("a kernel of {} has no middle", self.kernel);
             return Err(Misfit::field("kernel", message).help("use an odd side"));
         }
-        check_patches(self.image_size, "image_size", self.stride(self.last()))?;
+        fit::whole_patches(self.image_size, "image_size", self.stride(self.last()))?;
         if self.image_size == 0 {
             return Err(Misfit::field("image_size", "the image has no pixels"));
         }

@@ -1,8 +1,3 @@
-//! Vision encoders: one file each.
+//! Vision encoders: one file each, found by itself.
 
-mod clip_vit;
-mod conv_next;
-
-pub(crate) use clip_vit::check_heads;
-pub use clip_vit::{ClassToken, ClipVit};
-pub use conv_next::ConvNext;
+automod::dir!(pub "src/encoders");

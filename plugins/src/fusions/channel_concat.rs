@@ -16,7 +16,10 @@ eagle_core::config! {
     }
 }
 
-eagle_core::register!(fusion ChannelConcat);
+eagle_core::register!(fusion ChannelConcat, examples [
+    "ChannelConcat(grid: 3)",
+    "ChannelConcat(grid: 5)",
+]);
 
 impl FusionConfig for ChannelConcat {
     fn output(&self, inputs: &[MapShape]) -> std::result::Result<TokensShape, Misfit> {

@@ -1,7 +1,3 @@
-//! Fusions of several experts' features: one file each.
+//! Fusions of several experts' features: one file each, found by itself.
 
-mod channel_concat;
-mod sequence_append;
-
-pub use channel_concat::ChannelConcat;
-pub use sequence_append::SequenceAppend;
+automod::dir!(pub "src/fusions");

@@ -17,7 +17,10 @@ eagle_core::config! {
     }
 }
 
-eagle_core::register!(fusion SequenceAppend);
+eagle_core::register!(fusion SequenceAppend, examples [
+    "SequenceAppend()",
+    "SequenceAppend(width: 10)",
+]);
 
 impl SequenceAppend {
     fn width(&self, inputs: &[MapShape]) -> usize {

@@ -7,14 +7,13 @@
 use std::path::Path;
 
 use eagle_core::nn::layers::{Attention, AttentionNames, GatedMlp, RmsNorm, Rope};
-use eagle_core::nn::{Builder, Init, cost, ops};
+use eagle_core::nn::{Builder, Init, cost, fit, ops};
 use eagle_core::registry::{Cost, KvCache, Llm, LlmConfig, Misfit, Tap};
 use eagle_core::tensor::{Param, Result, Tensor};
 
 use eagle_core::text::{TextError, Tokenizer};
 
-use super::TokenizerSource;
-use crate::encoders::check_heads;
+use super::tokenizer::TokenizerSource;
 
 eagle_core::config! {
     /// A Llama (Hugging Face `LlamaForCausalLM`). The defaults are the sizes of Vicuna-v1.5-7B.
@@ -45,7 +44,10 @@ eagle_core::config! {
     }
 }
 
-eagle_core::register!(llm Llama);
+eagle_core::register!(llm Llama, examples [
+    "Llama(width: 16, layers: 2, heads: 4, hidden: 24, vocabulary: 20, context: 16)",
+    "Llama(width: 16, layers: 1, heads: 4, kv_heads: 2, hidden: 24, vocabulary: 20, context: 16, tied: true)",
+]);
 
 const NAMES: AttentionNames =
     AttentionNames { projections: ["q_proj", "k_proj", "v_proj", "o_proj"], bias: (false, false) };
@@ -77,7 +79,7 @@ impl LlmConfig for Llama {
     }
 
     fn validate(&self) -> std::result::Result<(), Misfit> {
-        check_heads(self.width, self.heads)?;
+        fit::even_heads(self.width, self.heads)?;
         if !self.heads.is_multiple_of(self.kv_heads()) {
             let message =
                 format!("{} key/value heads can't share {} heads", self.kv_heads, self.heads);

@@ -9,7 +9,9 @@ eagle_core::config! {
     pub struct Identity {}
 }
 
-eagle_core::register!(projector Identity);
+eagle_core::register!(projector Identity, examples [
+    "Identity()",
+]);
 
 impl ProjectorConfig for Identity {
     fn output(&self, input: TokensShape, width: usize) -> std::result::Result<TokensShape, Misfit> {

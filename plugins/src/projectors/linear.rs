@@ -11,7 +11,9 @@ eagle_core::config! {
     pub struct Linear {}
 }
 
-eagle_core::register!(projector Linear);
+eagle_core::register!(projector Linear, examples [
+    "Linear()",
+]);
 
 impl ProjectorConfig for Linear {
     fn output(&self, input: TokensShape, width: usize) -> std::result::Result<TokensShape, Misfit> {

@@ -16,7 +16,10 @@ eagle_core::config! {
     }
 }
 
-eagle_core::register!(projector Mlp);
+eagle_core::register!(projector Mlp, examples [
+    "Mlp()",
+    "Mlp(depth: 3)",
+]);
 
 impl ProjectorConfig for Mlp {
     fn output(&self, input: TokensShape, width: usize) -> std::result::Result<TokensShape, Misfit> {

@@ -1,9 +1,3 @@
-//! Projectors of visual tokens to the LLM's width: one file each.
+//! Projectors of visual tokens to the LLM's width: one file each, found by itself.
 
-mod identity;
-mod linear;
-mod mlp;
-
-pub use identity::Identity;
-pub use linear::Linear;
-pub use mlp::Mlp;
+automod::dir!(pub "src/projectors");

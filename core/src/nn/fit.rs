@@ -1,0 +1,38 @@
+//! What the sizes of the common layers must fit, for a plugin's promise.
+
+use crate::registry::Misfit;
+
+/// An image's side, given by `field`, must be whole patches.
+///
+/// # Errors
+/// It isn't; the help names the nearest sides.
+pub fn whole_patches(size: usize, field: &'static str, patch: usize) -> Result<(), Misfit> {
+    if patch == 0 {
+        return Err(Misfit::field("patch_size", "a patch has no pixels"));
+    }
+    if !size.is_multiple_of(patch) {
+        let message = format!("{size} pixels are not a whole number of patches of {patch}");
+        let (below, above) = (size / patch * patch, size.div_ceil(patch) * patch);
+        return Err(Misfit::field(field, message).help(format!("use {below} or {above}")));
+    }
+    Ok(())
+}
+
+/// Heads must share the width evenly.
+///
+/// # Errors
+/// They can't; the help names what can.
+pub fn even_heads(width: usize, heads: usize) -> Result<(), Misfit> {
+    if heads == 0 || !width.is_multiple_of(heads) {
+        let fit: Vec<String> = (1..=width.min(32))
+            .filter(|n| width.is_multiple_of(*n))
+            .map(|n| n.to_string())
+            .collect();
+        return Err(Misfit::field(
+            "heads",
+            format!("{heads} heads can't share a width of {width}"),
+        )
+        .help(format!("use one of {}", fit.join(", "))));
+    }
+    Ok(())
+}
