@@ -325,11 +325,12 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T
     }
 }
 
-/// The time now, RFC 3339, UTC, in whole seconds.
+/// The time now, RFC 3339, UTC, in milliseconds: small trials begin in the same second, and the
+/// first one is a table's baseline.
 pub fn now() -> String {
-    let seconds = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_secs());
+    let elapsed =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let (seconds, milliseconds) = (elapsed.as_secs(), elapsed.subsec_millis());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Days to a civil date, after Howard Hinnant's `civil_from_days`.
     let z = days + 719_468;
@@ -342,7 +343,7 @@ pub fn now() -> String {
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z")
 }
 
 /// The peak memory of this process in bytes; 0 where the system doesn't tell.

@@ -232,7 +232,7 @@ fn message(one: &Value, i: usize) -> Result<&str, String> {
         _ => (matches!(from, "gpt" | "assistant"), "gpt"),
     };
     if !known {
-        return Err(format!("message {i} is from {:?}, not from {expected:?}", one["from"]));
+        return Err(format!("message {i} is from {}, not from {expected:?}", one["from"]));
     }
     let value = one["value"].as_str().ok_or_else(|| format!("message {i} has no `value`"))?;
     if i % 2 == 1 && value.trim().is_empty() {

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod edit;
-mod plugins;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +27,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
 }
 
 fn registry() -> Registry {
-    Registry::collect().unwrap()
+    eagle_plugins::registry().unwrap()
 }
 
 fn check(path: &Path) -> (String, Result<Graph, Vec<Problem>>) {
@@ -40,7 +39,7 @@ fn check(path: &Path) -> (String, Result<Graph, Vec<Problem>>) {
 
 fn trials(path: &Path, study: &Study) -> Result<Vec<(Trial, Graph)>, Vec<Problem>> {
     let context = Context { base: path.parent().unwrap(), file: Some(path) };
-    graph::link_study(study, &registry(), &context)
+    graph::link_study(study, &registry(), &context, Ok)
 }
 
 fn stem(path: &Path) -> String {
@@ -88,7 +87,7 @@ fn every_good_file_links() {
                 Ok(trials) => {
                     let line = |(trial, graph): &(Trial, Graph)| {
                         assert_eq!(graph.seed, trial.seed);
-                        format!("{} {:?}", trial.name, trial.values)
+                        format!("{trial} {:?}", trial.values)
                     };
                     let lines: Vec<String> = trials.iter().map(line).collect();
                     snapshot("good", &name, "its trials", &lines.join("\n"));
