@@ -186,7 +186,7 @@ impl Grads {
         match self.of.get_mut(&slot) {
             Some(sum) => crate::nn::kernels::add_assign(sum, gradient),
             None => {
-                self.of.insert(slot, gradient.to_vec());
+                self.of.insert(slot, crate::nn::kernels::elementwise::copy(gradient));
             }
         }
     }
