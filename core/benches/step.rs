@@ -3,6 +3,7 @@
 //! directly: `cargo bench -p eagle-core --bench step -- [all|projector|encoders] [--threads N]`.
 //!
 //! Prints the median and the least milliseconds of a step, samples per second, and the loss.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use eagle_core::nn::kernels::{self, AdamW};
 use eagle_core::nn::ops::{self, Activation, AttentionSpec, Row};

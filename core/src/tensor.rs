@@ -251,7 +251,7 @@ impl Tensor {
     /// The size of the last axis, and the product of the others.
     pub fn rows(&self) -> (usize, usize) {
         let width = self.shape.last().copied().unwrap_or(1);
-        (if width == 0 { 0 } else { self.len() / width }, width)
+        (self.len().checked_div(width).unwrap_or(0), width)
     }
 
     /// The number of values.
@@ -402,6 +402,7 @@ impl Tensor {
         let ghost = fresh.ghost();
         let slot = self.slot();
         tape.push(Box::new(move |grads| {
+            grads.composed.try_alloc_for(&ghost)?;
             let gradient = grads.composed.get(&ghost).as_vec();
             grads.add(slot, gradient);
             Ok(())

@@ -1,5 +1,6 @@
 //! Every operation's gradients against central finite differences of its own value, at odd sizes;
 //! the same bits for any number of threads; and no gradient for what is frozen.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use eagle_core::nn::ops::{self, Activation, AttentionSpec, RotaryLayout, Row};
 use eagle_core::tensor::{Dev, Result, Tape, Tensor};
