@@ -1,5 +1,5 @@
 //! One training step of the miniature MLLM: two ViTs, channel concatenation, a two-layer projector
-//! and a Llama, as in the PyTorch baseline `scripts/torch_mini_mllm.py`, written on the operations
+//! and a Llama, written on the operations
 //! directly: `cargo bench -p eagle-core --bench step -- [all|projector|encoders] [--threads N]`.
 //!
 //! Prints the median and the least milliseconds of a step, samples per second, and the loss.
