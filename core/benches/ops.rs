@@ -4,6 +4,7 @@
 //!
 //! Prints one line per operation: its name, the median and the least milliseconds. `scripts/bench_ops.py` runs
 //! it in turn with the same operations in PyTorch and prints the ratios.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use eagle_core::nn::kernels::{self, AdamW};
 use eagle_core::nn::ops::{self, Activation, AttentionSpec};

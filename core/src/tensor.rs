@@ -29,7 +29,7 @@ pub type DevError = dfdx::tensor::CpuError;
 #[cfg(feature = "cuda")]
 pub type DevError = dfdx::tensor::CudaError;
 /// A dfdx tensor of run-time shape `S` on our device and tape: what composed operations compute with.
-pub type Composed<S> = DfdxTensor<S, f32, Dev, Tape>;
+pub type Composed<S> = DfdxTensor<S, f32, Dev, ComposedTape>;
 
 /// An error of the engine: shapes that an operation can't take, or the device's own failure.
 #[derive(Debug, thiserror::Error)]
@@ -124,25 +124,62 @@ impl fmt::Debug for Tape {
     }
 }
 
-impl Merge<Tape> for Tape {
-    fn merge(self, other: Tape) -> Tape {
-        if self.records() { self } else { other }
+/// The tape of a composed operation. dfdx makes fresh ones inside its operations (`retaped`, in
+/// softmax and normalisation) and merges them later, so they must hold on to what they record.
+#[derive(Clone)]
+pub enum ComposedTape {
+    /// Hangs on a tape of ours, or on none that records.
+    Ours(Tape),
+    /// Made by dfdx, and not yet merged into one of ours.
+    Fresh(Tape),
+}
+
+impl Default for ComposedTape {
+    fn default() -> Self {
+        ComposedTape::Fresh(Tape::recording())
     }
 }
 
-impl Merge<NoneTape> for Tape {
-    fn merge(self, _: NoneTape) -> Tape {
+impl ComposedTape {
+    fn tape(&self) -> &Tape {
+        match self {
+            ComposedTape::Ours(tape) | ComposedTape::Fresh(tape) => tape,
+        }
+    }
+}
+
+impl Merge<ComposedTape> for ComposedTape {
+    fn merge(self, other: ComposedTape) -> ComposedTape {
+        use ComposedTape::{Fresh, Ours};
+        let (to, from) = match (self, other) {
+            (Ours(a), Ours(b)) => return Ours(if a.records() { a } else { b }),
+            (Ours(a), b @ Fresh(_)) | (b @ Fresh(_), Ours(a)) if !a.records() => return b,
+            (Ours(a), Fresh(b)) | (Fresh(b), Ours(a)) => (Ours(a), b),
+            (Fresh(a), Fresh(b)) => (Fresh(a), b),
+        };
+        // What the two recorded before they met is independent, so either order is right.
+        if let (Some(to), Some(from)) = (&to.tape().0, &from.0)
+            && !Rc::ptr_eq(to, from)
+        {
+            to.ops.borrow_mut().append(&mut from.ops.borrow_mut());
+        }
+        to
+    }
+}
+
+impl Merge<NoneTape> for ComposedTape {
+    fn merge(self, _: NoneTape) -> ComposedTape {
         self
     }
 }
 
-impl DfdxTape<f32, Dev> for Tape {
+impl DfdxTape<f32, Dev> for ComposedTape {
     const OWNS_TAPE: bool = true;
     fn add_backward_op<F>(&mut self, operation: F)
     where
         F: 'static + FnOnce(&mut Gradients<f32, Dev>) -> Result<(), DevError>,
     {
-        self.push(Box::new(move |grads| Ok(operation(&mut grads.composed)?)));
+        self.tape().push(Box::new(move |grads| Ok(operation(&mut grads.composed)?)));
     }
 }
 
@@ -189,7 +226,7 @@ impl Grads {
         match self.of.get_mut(&slot) {
             Some(sum) => crate::nn::kernels::add_assign(sum, gradient),
             None => {
-                self.of.insert(slot, gradient.to_vec());
+                self.of.insert(slot, crate::nn::kernels::elementwise::copy(gradient));
             }
         }
     }
@@ -254,7 +291,7 @@ impl Tensor {
     /// The size of the last axis, and the product of the others.
     pub fn rows(&self) -> (usize, usize) {
         let width = self.shape.last().copied().unwrap_or(1);
-        (if width == 0 { 0 } else { self.len() / width }, width)
+        (self.len().checked_div(width).unwrap_or(0), width)
     }
 
     /// The number of values.
@@ -409,11 +446,12 @@ impl Tensor {
         let ghost = fresh.ghost();
         let slot = self.slot();
         tape.push(Box::new(move |grads| {
+            grads.composed.try_alloc_for(&ghost)?;
             let gradient = grads.composed.get(&ghost).as_vec();
             grads.add(slot, gradient);
             Ok(())
         }));
-        Ok(fresh.put_tape(tape).try_reshape_like(&shape)?)
+        Ok(fresh.put_tape(ComposedTape::Ours(tape)).try_reshape_like(&shape)?)
     }
 
     /// The result of composed operations, back as a tensor of ours.
@@ -426,7 +464,10 @@ impl Tensor {
         let (value, tape) = value.split_tape();
         let values = value.as_vec();
         let mut out = Tensor::new(value.device(), values, &shape)?;
-        if tape.records() {
+        // A tape that never met one of ours hangs on nothing that records.
+        if let ComposedTape::Ours(tape) = tape
+            && tape.records()
+        {
             let slot = Slot::new();
             let ghost = value.ghost();
             tape.push(Box::new(move |grads| {

@@ -1,5 +1,6 @@
 //! Every operation's gradients against central finite differences of its own value, at odd sizes;
 //! the same bits for any number of threads; and no gradient for what is frozen.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use eagle_core::nn::ops::{self, Activation, AttentionSpec, RotaryLayout, Row};
 use eagle_core::tensor::{Dev, Result, Tape, Tensor};
@@ -62,7 +63,7 @@ fn holds(name: &str, shapes: &[&[usize]], tolerance: f64, op: Op<'_>) {
     for (i, gradient) in all.iter().enumerate() {
         let gradient = gradient.as_ref().expect("every input records");
         let count = gradient.len();
-        for at in (0..count).step_by(count.div_ceil(40).max(1)) {
+        for at in (0..count).step_by(count.div_ceil(25).max(1)) {
             let moved = |by: f32| {
                 let mut values = values.clone();
                 values[i][at] += by;
@@ -221,6 +222,9 @@ fn attention_has_the_gradients_of_its_value() {
             holds("attention", &[&q, &k, &k], 4e-3, &|x| {
                 ops::attention(&x[0], &x[1], &x[2], None, &spec())
             });
+            if causal != short {
+                continue;
+            }
             for bias in [[1, heads, nq, nk], [2, 1, 1, nk], [1, 1, nq, 1]] {
                 holds("attention with bias", &[&q, &k, &k, &bias], 4e-3, &|x| {
                     ops::attention(&x[0], &x[1], &x[2], Some(&x[3]), &spec())

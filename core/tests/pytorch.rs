@@ -1,5 +1,6 @@
 //! Every operation against PyTorch's values and gradients, from the fixture that
 //! `tests/fixtures/ops.py` writes.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use eagle_core::nn::kernels;
 use eagle_core::nn::ops::{self, Activation, AttentionSpec, RotaryLayout};

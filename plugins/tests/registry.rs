@@ -300,23 +300,29 @@ fn gradients_agree_with_finite_differences() {
                 });
             }
         };
-        let step = 1e-3;
-        shift(step);
-        let above = value();
-        shift(-2.0 * step);
-        let below = value();
-        shift(step);
-        let numeric = (above - below) / (2.0 * f64::from(step));
+        // Central differences of the fourth order: norms over few channels bend sharply.
+        let step = 5e-4;
+        let at = |by: f32| {
+            shift(by);
+            let value = value();
+            shift(-by);
+            value
+        };
+        let near = at(step) - at(-step);
+        let far = at(2.0 * step) - at(-2.0 * step);
+        let numeric = (8.0 * near - far) / (12.0 * f64::from(step));
         let tape = Tape::recording();
         built.params.iter().for_each(|param| param.set_tape(&tape));
         let mut grads = (built.forward)().expect(text).backward_from(r.clone()).expect(text);
-        let mut exact = 0.0;
+        let (mut exact, mut squares) = (0.0, 0.0);
         for (param, direction) in built.params.iter().zip(&directions) {
             let gradient = grads.take(param.slot()).expect(param.name());
             exact += gradient.iter().zip(direction).map(|(g, d)| f64::from(g * d)).sum::<f64>();
+            squares += gradient.iter().map(|g| f64::from(g * g)).sum::<f64>();
         }
-        let error = (numeric - exact).abs() / exact.abs().max(1.0);
-        assert!(error < 0.02, "{text}: {numeric} by differences, {exact} by the tape");
+        // The gradient's norm is the size of a typical directional derivative.
+        let error = (numeric - exact).abs() / squares.sqrt();
+        assert!(error < 5e-3, "{text}: {numeric} by differences, {exact} by the tape");
     }
 }
 
@@ -340,7 +346,8 @@ fn saved_weights_load_into_another_seed_with_the_same_output() {
 
 #[test]
 fn loading_lists_every_tensor_that_does_not_fit_and_changes_nothing() {
-    let built = build(small()[0]);
+    let clip = small().into_iter().find(|text| text.starts_with("ClipVit")).expect("a ClipVit");
+    let built = build(clip);
     let mut bundle = Bundle::default();
     bundle.add("", &built.params);
     let first = built.params[0].name().to_owned();

@@ -132,6 +132,7 @@ unsafe impl GlobalAlloc for Recycling {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

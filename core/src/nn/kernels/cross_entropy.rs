@@ -3,7 +3,7 @@
 //! The gradient of the sum of the losses is known while the probabilities are at hand, so the
 //! forward pass computes it, a panel of rows at a time, and the backward pass scales it.
 
-use super::elementwise::scale;
+use super::elementwise::copy;
 use super::gemm::{Mat, gemm};
 use super::linear::transposed;
 use super::memory::{chunked, part, split_rows, sum_parts, uninit};
@@ -162,7 +162,7 @@ pub fn softmax_cross_entropy(
     targets: &[u32],
     weights: Option<&[f32]>,
 ) -> Losses {
-    let mut gradient = scale(logits, 1.0);
+    let mut gradient = copy(logits);
     let mut losses = uninit(targets.len());
     let block = super::memory::rows_per_chunk(classes);
     split_rows((&mut gradient, block * classes), (&mut losses, block), |i, rows, losses| {

@@ -63,6 +63,13 @@ pub fn mul(a: &[f32], b: &[f32]) -> Vec<f32> {
     binary(a, b, mul_to)
 }
 
+/// A copy, made by all threads.
+pub fn copy(x: &[f32]) -> Vec<f32> {
+    let mut out = uninit(x.len());
+    chunked(&mut out, CHUNK, |i, out| out.copy_from_slice(part(x, i, CHUNK)));
+    out
+}
+
 /// `x * factor`.
 pub fn scale(x: &[f32], factor: f32) -> Vec<f32> {
     let mut out = uninit(x.len());

@@ -89,7 +89,7 @@ pub fn splice(
     let [vocabulary, width] = table.dims("splice")?;
     let fits = visual.is_none_or(|visual| visual.rows().1 == width)
         && batch > 0
-        && rows.len() % batch == 0;
+        && rows.len().is_multiple_of(batch);
     require("splice", fits, || {
         let visual = visual.map(Tensor::shape);
         format!("visual {visual:?}, table {:?}, {} rows in {batch}", table.shape(), rows.len())

@@ -13,6 +13,8 @@ mod linear;
 mod norm;
 mod resize;
 mod rotary;
+#[cfg(test)]
+mod tests;
 
 pub use activation::{Activation, activate, swiglu};
 pub use attention::{AttentionSpec, attention};
