@@ -45,9 +45,7 @@ pub fn open(
     let name = path.display().to_string();
     let changes = overrides.changes()?;
     match spec::read(&source) {
-        (Some(File::Study(study)), problems) => {
-            trials(path, &source, &study, problems, &changes, registry)
-        }
+        (Some(File::Study(study)), form) => trials(path, &source, &study, form, &changes, registry),
         // `check` finds the problems of the form, too, and those of the content with them.
         _ => {
             let source = edited(source.clone(), &changes)
@@ -61,23 +59,15 @@ fn trials(
     path: &Path,
     source: &str,
     study: &Study,
-    mut problems: Vec<Problem>,
+    form: Vec<Problem>,
     changes: &[(String, String)],
     registry: &Registry,
 ) -> Result<Vec<Ready>, Failure> {
     let context = Context { base: &folder(path), file: Some(path) };
     let base_path = folder(path).join(&study.base.value);
     refuse_overruled(study, &base_path, changes)?;
-    let trials = graph::link_study(study, registry, &context, |base| edited(base, changes));
-    let trials = match trials {
-        Ok(trials) if problems.is_empty() => trials,
-        Ok(_) => return Err(drawn(&problems, source, &path.display().to_string())),
-        Err(more) => {
-            problems.extend(more);
-            problems.sort_by_key(|problem| problem.primary.span.start);
-            return Err(drawn(&problems, source, &path.display().to_string()));
-        }
-    };
+    let trials = graph::link_study(study, form, registry, &context, |base| edited(base, changes))
+        .map_err(|problems| drawn(&problems, source, &path.display().to_string()))?;
     let ready = |(trial, graph): (Trial, Graph)| Ready {
         graph,
         source: trial.source.clone(),

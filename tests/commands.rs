@@ -109,7 +109,8 @@ fn what_is_wrong_in_a_study_is_said_at_its_place_in_the_study() {
         let study = format!("Study(\n    name: \"s\",\n    base: {base:?},\n    {more}\n)");
         write(home.path(), "study.ron", &study)
     };
-    let file = study("vary: [Set(\"nodes.fuse.plugin.grid\", [2, -3]), Set(\"stages.1.lr\", [0])],");
+    let file =
+        study("vary: [Set(\"nodes.fuse.plugin.grid\", [2, -3]), Set(\"stages.1.lr\", [0])],");
     let (code, said) = refuse(&["check", text(&file)]);
     assert_eq!(code, 2);
     assert_eq!(said.matches("study.ron:4:").count(), 2, "{said}");

@@ -147,7 +147,8 @@ fn force_trains_a_stage_that_trials_share_once_and_no_source() {
         let arguments = [&["run", text(&study), "--out", text(out.path())], more].concat();
         String::from_utf8_lossy(&call(&arguments).stderr).into_owned()
     };
-    let trained = |said: &str, name: &str| said.matches(&format!("{name}: stage tuning: batch")).count();
+    let trained =
+        |said: &str, name: &str| said.matches(&format!("{name}: stage tuning: batch")).count();
     let said = run(&[]);
     assert_eq!((trained(&said, "source"), trained(&said, "base")), (1, 1), "{said}");
     let said = run(&["--force"]);
@@ -212,7 +213,8 @@ fn a_model_that_is_only_asked_is_asked_as_it_was_trained() {
     // A template that is written wins.
     let file = home.path().join("again.ron");
     let changed = ["--set", "template=vicuna_v1", "--set", "nodes.llm.plugin.context=512"];
-    let (code, _) = refuse(&[&["run", text(&file), "--out", text(out.path())], &changed[..2]].concat());
+    let (code, _) =
+        refuse(&[&["run", text(&file), "--out", text(out.path())], &changed[..2]].concat());
     assert_eq!(code, 1, "Vicuna's prompt fits into a context of 96");
 }
 
@@ -256,7 +258,10 @@ fn moved_files_are_the_same_work_and_changed_ones_are_not() {
     assert!(run(one.path(), "", &tokenizer, line));
     assert!(!run(two.path(), "elsewhere/", &tokenizer, line), "moved, and trained again");
     assert!(run(one.path(), "", &format!("{tokenizer}\n"), line), "another tokenizer, not trained");
-    assert!(run(one.path(), "", &tokenizer, &line.replace("red", "blue")), "other data, not trained");
+    assert!(
+        run(one.path(), "", &tokenizer, &line.replace("red", "blue")),
+        "other data, not trained"
+    );
 }
 
 #[test]

@@ -79,10 +79,11 @@ pub fn stage(
     })
 }
 
-/// The ids of a stage's trained nodes, sorted.
+/// The ids of a stage's trained nodes, sorted. One without parameters is not trained, listed or not.
 fn trained_ids(graph: &Graph, stage: &Stage) -> Vec<String> {
-    let mut ids: Vec<String> =
-        stage.trains.iter().map(|&index| graph.dag[index].id.clone()).collect();
+    let nodes = stage.trains.iter().map(|&index| &graph.dag[index]);
+    let trained = nodes.filter(|node| !node.params.is_empty());
+    let mut ids: Vec<String> = trained.map(|node| node.id.clone()).collect();
     ids.sort();
     ids
 }

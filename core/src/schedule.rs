@@ -88,9 +88,8 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
 impl Schedule {
     /// Parameters that get updates, and those that don't.
     pub fn parameters(&self) -> (u64, u64) {
-        let of = |trained| {
-            sum(self.nodes.iter().filter(|n| n.trained == trained).map(|n| n.parameters))
-        };
+        let of =
+            |trained| sum(self.nodes.iter().filter(|n| n.trained == trained).map(|n| n.parameters));
         (of(true), of(false))
     }
 

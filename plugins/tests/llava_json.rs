@@ -69,12 +69,7 @@ fn every_problem_names_its_sample() -> Outcome {
             format!(r#"{ask}, {{"from": "gpt", "value": " "}}"#),
             "message 1, an answer, is empty",
         ),
-        (
-            "order",
-            "",
-            format!("{say}, {ask}"),
-            "message 0 is from \"gpt\", not from \"human\"",
-        ),
+        ("order", "", format!("{say}, {ask}"), "message 0 is from \"gpt\", not from \"human\""),
         ("half", "", format!("{ask}, {say}, {ask}"), "3 messages"),
         ("none", "", String::new(), "0 messages"),
         ("blind", "", format!("{show}, {say}"), "but has no `image`"),

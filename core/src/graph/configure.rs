@@ -145,23 +145,25 @@ pub(super) fn misfit(
 ) -> Problem {
     let place = misfit.field.and_then(|field| spec.place(field));
     let fault = misfit.input.and_then(|input| inputs.get(input));
+    let message = match misfit.field {
+        Some(field) => format!("`{field}` of `{}`: {}", spec.name.value, misfit.message),
+        None => misfit.message,
+    };
     let mut problem = match (&place, fault) {
-        (Some(place), _) => {
-            Problem::new(misfit.message, place.clone(), format!("of `{}`", spec.name.value))
-        }
+        (Some(place), _) => Problem::new(message, place.clone(), "this value"),
         (None, Some((span, gives))) => {
-            Problem::new(misfit.message, span.clone(), gives.clone().unwrap_or_default())
+            Problem::new(message, span.clone(), gives.clone().unwrap_or_default())
                 .other(spec.name.span.clone(), "doesn't fit this")
         }
         (None, None) => {
             let text = match misfit.field {
-                Some(field) => format!("`{field}` has its default here"),
+                Some(_) => "has its default here".to_owned(),
                 None if inputs.iter().any(|(_, gives)| gives.is_some()) => {
                     "with these inputs".to_owned()
                 }
                 None => String::new(),
             };
-            Problem::new(misfit.message, spec.name.span.clone(), text)
+            Problem::new(message, spec.name.span.clone(), text)
         }
     };
     // What arrives is of interest unless the fault lies in a field alone.

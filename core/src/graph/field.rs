@@ -114,6 +114,9 @@ fn explain(error: &ron::Error, kind: &str) -> String {
         ron::Error::IntegerOutOfBounds => "too large, or below 0".to_owned(),
         ron::Error::NoSuchEnumVariant { .. } => "no such choice".to_owned(),
         ron::Error::NoSuchStructField { .. } => "no such field".to_owned(),
+        ron::Error::ExpectedIdentifier
+        | ron::Error::InvalidIdentifier(_)
+        | ron::Error::SuggestRawIdentifier(_) => "not a word without quotes".to_owned(),
         ron::Error::UnexpectedChar('-') => "below 0".to_owned(),
         other => other.to_string(),
     }

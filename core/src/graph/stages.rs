@@ -51,15 +51,21 @@ fn trains(draft: &mut Draft<'_>, spec: &StageSpec, reach: &Reach) -> Vec<NodeInd
         }
         let Some(node) = named(draft, name) else { continue };
         trained.push(node);
-        let part = &draft.nodes[node];
+    }
+    // One without parameters may be listed: a study puts others in its place.
+    let empty = |&node: &usize| {
+        let built = draft.nodes[node].built.as_ref();
         // An orphan was reported together with this place.
-        let empty = part.built.as_ref().is_some_and(|built| built.params.is_empty());
-        if empty && reach.reaches[node] {
-            let message = format!("`{}` has no parameters to train", name.value);
-            let problem = Problem::new(message, name.span.clone(), "nothing to train")
-                .other(part.spec.plugin.name.span.clone(), "has no parameters");
-            draft.problems.push(problem.help(format!("remove \"{}\" from `train`", name.value)));
+        built.is_some_and(|built| built.params.is_empty()) && reach.reaches[node]
+    };
+    if !trained.is_empty() && trained.len() == spec.train.len() && trained.iter().all(empty) {
+        let message = format!("the stage `{}` trains nothing", spec.name.value);
+        let mut problem = Problem::new(message, spec.place("train"), "no parameters among these");
+        for &node in &trained {
+            let place = draft.nodes[node].spec.plugin.name.span.clone();
+            problem = problem.other(place, "has no parameters");
         }
+        draft.problems.push(problem.help("train a node that has parameters, too"));
     }
     if spec.train.is_empty() && !spec.broken.contains(&"train") {
         let message = format!("the stage `{}` trains nothing", spec.name.value);

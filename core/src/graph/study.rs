@@ -8,11 +8,24 @@ use crate::registry::Registry;
 use crate::spec::{Axis, Problem, Study, Trial};
 
 /// Links every trial of a study, whose base is first changed by `edit`. What is wrong with the
-/// base, or with one value of an axis, is said once and not for every trial that it is part of.
+/// base, or with one value of an axis, is said once and not for every trial that it is part of. What is
+/// wrong with the study's `form` is said with the rest.
 ///
 /// # Errors
 /// Everything that keeps a trial from running, at its place in the study.
 pub fn link_study(
+    study: &Study,
+    mut form: Vec<Problem>,
+    registry: &Registry,
+    context: &Context<'_>,
+    edit: impl FnOnce(String) -> Result<String, Problem>,
+) -> Result<Vec<(Trial, Graph)>, Vec<Problem>> {
+    let trials = trials(study, registry, context, edit).map_err(|more| form.extend(more));
+    form.sort_by_key(|problem| problem.primary.span.start);
+    trials.ok().filter(|_| form.is_empty()).ok_or(form)
+}
+
+fn trials(
     study: &Study,
     registry: &Registry,
     context: &Context<'_>,

@@ -66,7 +66,8 @@ impl Lab<'_> {
                 }
                 Some(Weights::From { experiment, stage, .. }) => {
                     let source = source(work, experiment)?;
-                    let maker = (experiment.as_path(), stages_until(source.graph, stage.as_deref()));
+                    let maker =
+                        (experiment.as_path(), stages_until(source.graph, stage.as_deref()));
                     if !makers.contains(&maker) {
                         makers.push(maker);
                     }

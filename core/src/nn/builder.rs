@@ -132,7 +132,8 @@ impl Builder<'_> {
     /// The device has no room, or the module has more parameters than any real one.
     pub fn param(&mut self, name: impl Display, shape: &[usize], init: Init) -> Result<Param> {
         if self.store.shapes.len() == MOST {
-            let detail = format!("more than {MOST} weights and biases; is a number of layers wrong?");
+            let detail =
+                format!("more than {MOST} weights and biases; is a number of layers wrong?");
             return Err(TensorError::Shape { op: "build", detail });
         }
         let name = self.join(name);

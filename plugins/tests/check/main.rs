@@ -37,9 +37,13 @@ fn check(path: &Path) -> (String, Result<Graph, Vec<Problem>>) {
     (source, graph)
 }
 
-fn trials(path: &Path, study: &Study) -> Result<Vec<(Trial, Graph)>, Vec<Problem>> {
+fn trials(
+    path: &Path,
+    study: &Study,
+    form: Vec<Problem>,
+) -> Result<Vec<(Trial, Graph)>, Vec<Problem>> {
     let context = Context { base: path.parent().unwrap(), file: Some(path) };
-    graph::link_study(study, &registry(), &context, Ok)
+    graph::link_study(study, form, &registry(), &context, Ok)
 }
 
 fn stem(path: &Path) -> String {
@@ -63,9 +67,9 @@ fn every_bad_file_is_refused_as_its_snapshot_says() {
     for path in files {
         let name = stem(&path);
         let (source, graph) = check(&path);
-        let problems = match (spec::parse(&source), graph) {
-            (Ok(File::Study(study)), _) => trials(&path, &study).expect_err(&name),
-            (_, graph) => graph.err().unwrap_or_default(),
+        let problems = match spec::read(&source) {
+            (Some(File::Study(study)), form) => trials(&path, &study, form).expect_err(&name),
+            _ => graph.err().unwrap_or_default(),
         };
         assert!(!problems.is_empty(), "{name} passes");
         for (at, problem) in problems.iter().enumerate() {
@@ -83,7 +87,7 @@ fn every_good_file_links() {
         let name = stem(&path);
         let (source, graph) = check(&path);
         match spec::parse(&source) {
-            Ok(File::Study(study)) => match trials(&path, &study) {
+            Ok(File::Study(study)) => match trials(&path, &study, Vec::new()) {
                 Ok(trials) => {
                     let line = |(trial, graph): &(Trial, Graph)| {
                         assert_eq!(graph.seed, trial.seed);
@@ -182,8 +186,8 @@ fn an_identity_holds_the_version_and_only_what_differs_from_the_defaults() {
     let (_, graph) = check(&fixtures("good").join("two-encoders.ron"));
     let graph = graph.unwrap();
     let clip = graph.dag.node_weights().find(|node| node.id == "clip").unwrap();
-    let expected =
-        serde_json::json!({ "plugin": "ClipVit", "fields": { "layers": 2 }, "version": 1 });
+    let fields = serde_json::json!({ "image_size": 64, "patch_size": 16, "layers": 2 });
+    let expected = serde_json::json!({ "plugin": "ClipVit", "fields": fields, "version": 1 });
     assert_eq!(clip.identity, expected);
 }
 
