@@ -24,7 +24,7 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
         match file::open(path, &arguments.overrides, registry) {
             Ok(ready) => {
                 for one in &ready {
-                    let trial = one.study.as_ref().map(|(_, trial)| format!(" {}", trial.name));
+                    let trial = one.study.as_ref().map(|(_, trial)| format!(" ({trial})"));
                     let (nodes, stages) = (one.graph.order.len(), one.graph.stages.len());
                     let title = path.display();
                     print(&format!(

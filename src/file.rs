@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use eagle_core::graph::{self, Context, Graph};
 use eagle_core::registry::Registry;
-use eagle_core::spec::{self, File, Problem, Trial};
+use eagle_core::spec::{self, Axis, File, Problem, Study, Trial};
 
 use crate::Failure;
 
@@ -43,45 +43,95 @@ pub fn open(
 ) -> Result<Vec<Ready>, Failure> {
     let source = read(path)?;
     let name = path.display().to_string();
-    match spec::parse(&source) {
-        Ok(File::Study(study)) => {
-            let base_path = folder(path).join(&study.base.value);
-            let base_source =
-                overridden(read(&base_path)?, &base_path.display().to_string(), overrides)?;
-            let trials =
-                study.trials(&base_source).map_err(|problems| drawn(&problems, &source, &name))?;
-            let study_name = study.name.value.clone();
-            trials
-                .into_iter()
-                .map(|trial| {
-                    let title = format!("{} ({})", base_path.display(), trial.name);
-                    let text = trial.source.clone();
-                    let mut ready = link(text, &title, &base_path, registry)?;
-                    ready.study = Some((study_name.clone(), trial));
-                    Ok(ready)
-                })
-                .collect()
+    let changes = overrides.changes()?;
+    match spec::read(&source) {
+        (Some(File::Study(study)), problems) => {
+            trials(path, &source, &study, problems, &changes, registry)
         }
         // `check` finds the problems of the form, too, and those of the content with them.
-        Ok(File::Experiment(_)) | Err(_) => {
-            let source = overridden(source, &name, overrides)?;
+        _ => {
+            let source = edited(source.clone(), &changes)
+                .map_err(|problem| drawn(&[problem], &source, &name))?;
             Ok(vec![link(source, &name, path, registry)?])
         }
     }
 }
 
-fn overridden(mut source: String, name: &str, overrides: &Overrides) -> Result<String, Failure> {
-    let seed = overrides.seed.map(|seed| format!("seed={seed}"));
-    for change in overrides.set.iter().chain(&seed) {
-        let Some((path, value)) = change.split_once('=') else {
+fn trials(
+    path: &Path,
+    source: &str,
+    study: &Study,
+    mut problems: Vec<Problem>,
+    changes: &[(String, String)],
+    registry: &Registry,
+) -> Result<Vec<Ready>, Failure> {
+    let context = Context { base: &folder(path), file: Some(path) };
+    let base_path = folder(path).join(&study.base.value);
+    refuse_overruled(study, &base_path, changes)?;
+    let trials = graph::link_study(study, registry, &context, |base| edited(base, changes));
+    let trials = match trials {
+        Ok(trials) if problems.is_empty() => trials,
+        Ok(_) => return Err(drawn(&problems, source, &path.display().to_string())),
+        Err(more) => {
+            problems.extend(more);
+            problems.sort_by_key(|problem| problem.primary.span.start);
+            return Err(drawn(&problems, source, &path.display().to_string()));
+        }
+    };
+    let ready = |(trial, graph): (Trial, Graph)| Ready {
+        graph,
+        source: trial.source.clone(),
+        base: folder(&base_path),
+        study: Some((study.name.value.clone(), trial)),
+    };
+    Ok(trials.into_iter().map(ready).collect())
+}
+
+/// A change of what the study itself sets would be lost without a word.
+fn refuse_overruled(
+    study: &Study,
+    base: &Path,
+    changes: &[(String, String)],
+) -> Result<(), Failure> {
+    let name = &study.name.value;
+    // A base that can't be read is reported at its place in the study.
+    let base = std::fs::read_to_string(base).unwrap_or_default();
+    for (path, value) in changes {
+        if path == "seed" && !study.seeds.is_empty() {
+            let seeds: Vec<String> = study.seeds.iter().map(u64::to_string).collect();
             return Err(Failure::input(format!(
-                "--set {change}: write PATH=VALUE, as in --set stages.0.lr=1e-4"
+                "seed={value}: the study {name} has seeds of its own ({}); change its `seeds`",
+                seeds.join(", ")
             )));
-        };
-        source = spec::set(&source, path.trim(), value.trim())
-            .map_err(|problem| drawn(&[problem], &source, name))?;
+        }
+        let overruled = |axis: &&Axis| spec::includes(&base, &axis.path(), path);
+        if let Some(axis) = study.vary.iter().find(overruled) {
+            return Err(Failure::input(format!(
+                "--set {path}={value}: the study {name} varies `{}`; change it there",
+                axis.name()
+            )));
+        }
     }
-    Ok(source)
+    Ok(())
+}
+
+impl Overrides {
+    /// The paths and values, in order.
+    fn changes(&self) -> Result<Vec<(String, String)>, Failure> {
+        let pair = |change: &String| match change.split_once('=') {
+            Some((path, value)) => Ok((path.trim().to_owned(), value.trim().to_owned())),
+            None => Err(Failure::input(format!(
+                "--set {change}: write PATH=VALUE, as in --set stages.0.lr=1e-4"
+            ))),
+        };
+        let mut changes = self.set.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
+        changes.extend(self.seed.map(|seed| ("seed".to_owned(), seed.to_string())));
+        Ok(changes)
+    }
+}
+
+fn edited(source: String, changes: &[(String, String)]) -> Result<String, Problem> {
+    changes.iter().try_fold(source, |source, (path, value)| spec::set(&source, path, value))
 }
 
 fn link(source: String, name: &str, path: &Path, registry: &Registry) -> Result<Ready, Failure> {

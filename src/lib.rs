@@ -7,6 +7,8 @@
 //! fn main() -> std::process::ExitCode { eagle_lab::main() }
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod check;
 mod file;
 mod plan;

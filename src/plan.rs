@@ -36,7 +36,7 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
         let stages: Vec<Schedule> = (0..ready.graph.stages.len().max(1))
             .map(|stage| schedule::plan(&ready.graph, stage))
             .collect();
-        let trial = ready.study.map(|(_, trial)| trial.name);
+        let trial = ready.study.map(|(_, trial)| trial.to_string());
         plans.push((trial.unwrap_or(ready.graph.name), stages));
     }
     match arguments.format {

@@ -27,7 +27,8 @@ pub struct Progress {
 
 impl Progress {
     /// Progress that stops the run when `stop` is set.
-    pub fn new(stop: Arc<AtomicBool>) -> Progress {
+    pub fn new(stop: &Arc<AtomicBool>) -> Progress {
+        let stop = stop.clone();
         let now = Instant::now();
         let terminal = std::io::stderr().is_terminal();
         let stage = String::new();
@@ -39,6 +40,8 @@ impl Progress {
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(length as u64).with_style(style).with_prefix(prefix);
         bar.set_position(done as u64);
+        // What was done before says nothing of the speed.
+        bar.reset_eta();
         self.bar = Some(bar);
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use eagle_core::lab::{Ending, Lab, Labels};
 use eagle_core::registry::Registry;
 use eagle_core::tensor::Dev;
-use eagle_results::{TableFormat, TableOptions};
+use eagle_results::{ResultsError, TableFormat, TableOptions};
 
 use crate::file::{self, Overrides, Ready};
 use crate::progress::Progress;
@@ -27,12 +27,14 @@ pub struct Arguments {
     /// Threads; all cores by default. The numbers don't depend on it.
     #[arg(long)]
     threads: Option<usize>,
-    /// Forget what is done and do it again.
+    /// Train the files' own stages again, each once, and evaluate again. Experiments that they take
+    /// weights from are not trained again: name them, too.
     #[arg(long)]
     force: bool,
 }
 
-/// Runs every experiment of every file, then prints the tables.
+/// Runs every experiment of every file, then prints the tables. What failed is said last, and at
+/// the time.
 pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     let threads = set_threads(arguments.threads)?;
     // All files are checked before the first one runs.
@@ -41,10 +43,11 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
         ready.extend(file::open(path, &arguments.overrides, registry)?);
     }
     let stop = on_interrupt()?;
+    let lab = Lab::new(&arguments.out, Dev::default(), arguments.force);
     let mut failed = Vec::new();
     let mut tables: Vec<String> = Vec::new();
     for one in &ready {
-        match run(one, arguments, threads, &stop) {
+        match lab.run(&one.graph, &one.base, &labels(one, threads), &mut Progress::new(&stop)) {
             Ok(Ending::Done(..)) => {
                 let table = one.study.as_ref().map_or(&one.graph.name, |(study, _)| study);
                 if !tables.contains(table) {
@@ -53,21 +56,26 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
             }
             Ok(Ending::Stopped) => {
                 let again = std::env::args().collect::<Vec<_>>().join(" ");
-                return Err(Failure::running(format!("stopped; to go on, run it again: {again}")));
+                failed.push(format!("stopped; to go on, run it again: {again}"));
+                break;
             }
-            Err(message) => failed.push(format!("{}: {message}", title(one))),
+            Err(error) => {
+                let failure = format!("{}: {error}", title(one));
+                // The list comes when all others are through, which may be days.
+                if ready.len() > 1 {
+                    eprintln!("failed: {failure}");
+                }
+                failed.push(failure);
+            }
         }
     }
-    show(&arguments.out, &tables)?;
+    if let Err(error) = show(&arguments.out, &tables) {
+        failed.push(format!("the tables: {error}"));
+    }
     if failed.is_empty() { Ok(()) } else { Err(Failure::Running(failed.join("\n"))) }
 }
 
-fn run(
-    ready: &Ready,
-    arguments: &Arguments,
-    threads: usize,
-    stop: &Arc<AtomicBool>,
-) -> Result<Ending, String> {
+fn labels(ready: &Ready, threads: usize) -> Labels {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let command = std::env::args().collect::<Vec<_>>().join(" ");
     let mut labels = Labels {
@@ -78,35 +86,29 @@ fn run(
     };
     if let Some((study, trial)) = &ready.study {
         labels.study = Some(study.clone());
-        labels.trial = Some(trial_name(trial));
+        labels.trial = Some(trial.name.clone());
         labels.axes = trial.values.iter().cloned().collect();
     }
-    let lab =
-        Lab { out: &arguments.out, base: &ready.base, dev: Dev::default(), force: arguments.force };
-    let mut progress = Progress::new(stop.clone());
-    lab.run(&ready.graph, &labels, &mut progress).map_err(|error| error.to_string())
-}
-
-/// What tells a trial from the others, seeds aside: they are repetitions of one trial.
-fn trial_name(trial: &eagle_core::spec::Trial) -> String {
-    let short = |(path, value): &(String, String)| {
-        format!("{}={value}", path.rsplit('.').next().unwrap_or(path))
-    };
-    trial.values.iter().map(short).collect::<Vec<_>>().join(", ")
+    labels
 }
 
 fn title(ready: &Ready) -> String {
     match &ready.study {
-        Some((study, trial)) => format!("{study}, trial {}", trial.name),
+        Some((study, trial)) => format!("{study}, trial {trial}"),
         None => ready.graph.name.clone(),
     }
 }
 
-fn show(out: &Path, tables: &[String]) -> Result<(), Failure> {
-    eagle_results::build_frames(out).map_err(Failure::running)?;
+/// Writes the frames and prints the tables of what is done.
+fn show(out: &Path, tables: &[String]) -> Result<(), ResultsError> {
+    match eagle_results::build_frames(out) {
+        Ok(_) => {}
+        // Nothing got as far as a run's folder: that was reported.
+        Err(ResultsError::NoRuns { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    }
     for name in tables {
-        let table = eagle_results::table(out, name, &TableOptions::default());
-        let table = table.map_err(Failure::running)?;
+        let table = eagle_results::table(out, name, &TableOptions::default())?;
         print(&format!("\n{}\n", table.render(TableFormat::Md).trim_end()));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{call, fixture, folder, refuse, root, succeed, text};
+use support::{call, fixture, folder, refuse, root, succeed, text, write};
 
 fn experiments() -> Vec<std::path::PathBuf> {
     fn walk(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
@@ -99,6 +99,40 @@ fn a_value_is_changed_by_its_path_and_a_wrong_path_says_what_is_there() {
     let (code, said) = refuse(&["plan", text(&file), "--set", "seed"]);
     assert_eq!(code, 2);
     assert!(said.contains("PATH=VALUE"), "{said}");
+}
+
+#[test]
+fn what_is_wrong_in_a_study_is_said_at_its_place_in_the_study() {
+    let home = folder();
+    let base = text(&fixture("runs/tiny.ron")).to_owned();
+    let study = |more: &str| {
+        let study = format!("Study(\n    name: \"s\",\n    base: {base:?},\n    {more}\n)");
+        write(home.path(), "study.ron", &study)
+    };
+    let file = study("vary: [Set(\"nodes.fuse.plugin.grid\", [2, -3]), Set(\"stages.1.lr\", [0])],");
+    let (code, said) = refuse(&["check", text(&file)]);
+    assert_eq!(code, 2);
+    assert_eq!(said.matches("study.ron:4:").count(), 2, "{said}");
+    let (_, said) = refuse(&["check", text(&study("vary: [], sede: [1],"))]);
+    assert!(said.contains("`sede`") && !said.contains("not an experiment"), "{said}");
+}
+
+#[test]
+fn what_a_study_sets_can_not_be_set_on_the_command_line() {
+    let home = folder();
+    let study = format!(
+        "Study(name: \"s\", base: {:?}, seeds: [0, 1],
+            vary: [Node(\"fuse\", [ChannelConcat(grid: 2), ChannelConcat(grid: 4)])])",
+        text(&fixture("runs/tiny.ron"))
+    );
+    let file = write(home.path(), "study.ron", &study);
+    for path in ["nodes.fuse.plugin.grid=4", "nodes.2.plugin.grid=4", "nodes.fuse.plugin=Mlp()"] {
+        let (code, said) = refuse(&["check", text(&file), "--set", path]);
+        assert!(code == 2 && said.contains("varies `fuse`"), "{said}");
+    }
+    let (code, said) = refuse(&["check", text(&file), "--seed", "4"]);
+    assert!(code == 2 && said.contains("seeds of its own (0, 1)"), "{said}");
+    succeed(&["check", text(&file), "--set", "nodes.project.plugin.depth=1"]);
 }
 
 #[test]

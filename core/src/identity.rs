@@ -47,23 +47,32 @@ fn feed(hasher: &mut blake3::Hasher, value: &Value) {
     }
 }
 
-/// What a stage's configuration is, given the fingerprint of its data, the identity of the stage
-/// before it, and the identities of the weights that the nodes start from (by node id).
+/// What a model is before its first stage: its nodes, its seed, its tokenizer's fingerprint, and the
+/// identities of the weights that nodes start from (by node id).
+pub fn start(graph: &Graph, tokenizer: &str, weights: &[(String, Value)]) -> Value {
+    json!({
+        "engine": ENGINE,
+        "seed": graph.seed,
+        "graph": nodes(graph),
+        "tokenizer": tokenizer,
+        "weights": weights.iter().map(|(id, weights)| json!([id, weights])).collect::<Vec<_>>(),
+    })
+}
+
+/// What a stage is, given the fingerprint of its data, the identity of the stage before it, and
+/// what the model is before the first one.
 pub fn stage(
     graph: &Graph,
     index: usize,
     fingerprint: &str,
     before: Option<&str>,
-    start: &[(String, Value)],
+    start: &Value,
 ) -> Value {
     let Some(stage) = graph.stages.get(index) else { return Value::Null };
     json!({
-        "engine": ENGINE,
-        "seed": graph.seed,
+        "start": start,
         "index": index,
-        "graph": nodes(graph),
         "before": before,
-        "start": start.iter().map(|(id, weights)| json!([id, weights])).collect::<Vec<_>>(),
         "trains": trained_ids(graph, stage),
         "data": { "plugin": stage.data.identity, "fingerprint": fingerprint },
         "recipe": recipe(stage),
@@ -110,7 +119,7 @@ fn recipe(stage: &Stage) -> Value {
         "betas": [spec.betas.0, spec.betas.1],
         "eps": spec.eps,
         "clip": spec.clip,
-        "template": spec.template.value,
+        "template": spec.template.name(),
         "max_length": spec.max_length,
         "too_long": spec.too_long,
     })

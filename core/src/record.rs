@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::weights::write_atomically;
+use crate::weights::{TEMPORARY, write_atomically};
 
 /// A record that can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -249,7 +249,8 @@ pub struct Manifest {
     pub visual_tokens: u64,
     /// Training samples per second over all stages.
     pub samples_per_second: f64,
-    /// The commit of the program's source, if it was built from a checkout.
+    /// The commit of the checkout that it was run in, if it was one, with `-dirty` behind it if
+    /// tracked files were changed.
     pub commit: Option<String>,
     /// The program's version.
     pub version: String,
@@ -324,11 +325,12 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T
     }
 }
 
-/// The time now, RFC 3339, UTC, in whole seconds.
+/// The time now, RFC 3339, UTC, in milliseconds: small trials begin in the same second, and the
+/// first one is a table's baseline.
 pub fn now() -> String {
-    let seconds = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_secs());
+    let elapsed =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let (seconds, milliseconds) = (elapsed.as_secs(), elapsed.subsec_millis());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Days to a civil date, after Howard Hinnant's `civil_from_days`.
     let z = days + 719_468;
@@ -341,7 +343,7 @@ pub fn now() -> String {
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z")
 }
 
 /// The peak memory of this process in bytes; 0 where the system doesn't tell.
@@ -358,28 +360,41 @@ pub fn machine(threads: usize) -> Machine {
     Machine { os: os.into(), arch: arch.into(), threads }
 }
 
-/// Removes a folder and what is in it, if it is there.
+/// Locks a folder of results for as long as the result lives (the system unlocks it if we die), and
+/// removes the half-written files of a process that died in it.
 ///
 /// # Errors
 /// What the system says.
-pub fn remove_folder(folder: &Path) -> Result<(), RecordError> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(RecordError::new(folder, error))
-        }
-        _ => Ok(()),
+pub fn claim(folder: &Path) -> Result<File, RecordError> {
+    let path = folder.join(LOCK);
+    let fail = |error: std::io::Error| RecordError::new(&path, error);
+    std::fs::create_dir_all(folder).map_err(fail)?;
+    let file = File::create(&path).map_err(fail)?;
+    if file.try_lock().is_err() {
+        tracing::info!(folder = %folder.display(), "waiting for another process");
+        file.lock().map_err(fail)?;
     }
+    remove(folder, &|name| name.ends_with(TEMPORARY))?;
+    Ok(file)
 }
 
-/// Removes the files in a folder, but not its lock.
+/// Removes the files in a claimed folder and in those within it, but not its lock.
 ///
 /// # Errors
 /// What the system says.
 pub fn remove_contents(folder: &Path) -> Result<(), RecordError> {
+    remove(folder, &|name| name != LOCK)
+}
+
+const LOCK: &str = "lock";
+
+fn remove(folder: &Path, which: &dyn Fn(&str) -> bool) -> Result<(), RecordError> {
     let fail = |error: std::io::Error| RecordError::new(folder, error);
     for entry in std::fs::read_dir(folder).map_err(fail)? {
         let entry = entry.map_err(fail)?;
-        if entry.file_name() != "lock" {
+        if entry.file_type().map_err(fail)?.is_dir() {
+            remove(&entry.path(), which)?;
+        } else if which(&entry.file_name().to_string_lossy()) {
             std::fs::remove_file(entry.path()).map_err(fail)?;
         }
     }

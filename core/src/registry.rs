@@ -63,6 +63,9 @@ pub struct Field {
     pub kind: &'static str,
     /// What it means, with unit and range.
     pub docs: &'static [&'static str],
+    /// Whether it only says where something lies: what lies there counts for an identity, this
+    /// doesn't.
+    pub location: bool,
 }
 
 /// What `config!` writes about a configuration.
@@ -154,7 +157,10 @@ pub struct Cost {
 impl std::ops::Add for Cost {
     type Output = Cost;
     fn add(self, other: Cost) -> Cost {
-        Cost { flops: self.flops + other.flops, activations: self.activations + other.activations }
+        Cost {
+            flops: self.flops.saturating_add(other.flops),
+            activations: self.activations.saturating_add(other.activations),
+        }
     }
 }
 
@@ -394,12 +400,13 @@ pub enum Plugin {
 
 /// A parsed plugin: its configuration, and the part of it that decides the identity of what it
 /// makes: the fields that differ from their defaults (so that a new field at its default leaves old
-/// identities alone; a changed default or behaviour must raise the plugin's version).
+/// identities alone; a changed default or behaviour must raise the plugin's version), without those
+/// that only say where something lies.
 #[derive(Debug, Clone)]
 pub struct Configured {
     /// The configuration.
     pub plugin: Plugin,
-    /// Name, version and the fields that differ from their defaults, as JSON.
+    /// Name, version and the fields that differ from their defaults, locations left out, as JSON.
     pub identity: serde_json::Value,
 }
 
@@ -453,11 +460,12 @@ fn parse<C: PluginOf<K>, K: KindTag>(text: &str) -> Result<Configured, ron::erro
     let config: C = crate::spec::ron_options().from_str(text)?;
     let fields = serde_json::to_value(&config).unwrap_or_default();
     let defaults = serde_json::to_value(C::default()).unwrap_or_default();
+    let location = |name: &str| C::FIELDS.iter().any(|field| field.name == name && field.location);
     let changed: serde_json::Map<_, _> = fields
         .as_object()
         .into_iter()
         .flatten()
-        .filter(|(name, value)| defaults.get(name.as_str()) != Some(value))
+        .filter(|(name, value)| defaults.get(name.as_str()) != Some(value) && !location(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     let identity = serde_json::json!({ "plugin": C::NAME, "fields": changed });
@@ -522,13 +530,19 @@ macro_rules! register {
 }
 
 /// A plugin's configuration: a struct whose fields have a default and documentation, all in one
-/// place. It gets serde with unknown fields refused, `Default`, and its description.
+/// place. It gets serde with unknown fields refused, `Default`, and its description. `#[location]`
+/// before a field keeps it out of the identity: a path, where the content's fingerprint counts.
 #[macro_export]
 macro_rules! config {
     (
         $(#[doc = $docs:literal])*
         pub struct $name:ident {
-            $($(#[doc = $field_docs:literal])* $field:ident : $type:ty = $default:expr),* $(,)?
+            $(
+                $(#[doc = $field_docs:literal])*
+                // The lifetime is never there: it stands for the mark below.
+                $(#[location $($mark:lifetime)?])?
+                $field:ident : $type:ty = $default:expr
+            ),* $(,)?
         }
     ) => {
         $(#[doc = $docs])*
@@ -552,6 +566,7 @@ macro_rules! config {
                     name: stringify!($field),
                     kind: stringify!($type),
                     docs: &[$($field_docs),*],
+                    location: false $(|| true $($mark)?)?,
                 },
             )*];
         }

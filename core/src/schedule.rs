@@ -69,7 +69,7 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
             plugin: node.name.clone(),
             inputs: node.inputs.iter().map(|source| graph.source_name(source)).collect(),
             output: node.output.clone(),
-            parameters: node.params.iter().map(|param| param.len() as u64).sum(),
+            parameters: node.parameters() as u64,
             trained,
             records: trained || behind,
             cost: node.cost,
@@ -89,7 +89,7 @@ impl Schedule {
     /// Parameters that get updates, and those that don't.
     pub fn parameters(&self) -> (u64, u64) {
         let of = |trained| {
-            self.nodes.iter().filter(|n| n.trained == trained).map(|n| n.parameters).sum()
+            sum(self.nodes.iter().filter(|n| n.trained == trained).map(|n| n.parameters))
         };
         (of(true), of(false))
     }
@@ -106,26 +106,31 @@ impl Schedule {
             let through = self.nodes.iter().any(|n| n.records && node.inputs.contains(&n.id));
             1 + u64::from(through) + u64::from(node.trained)
         };
-        self.nodes.iter().map(|node| node.cost.flops * passes(node)).sum()
+        sum(self.nodes.iter().map(|node| node.cost.flops.saturating_mul(passes(node))))
     }
 
     /// Bytes of weights, gradients and optimiser moments.
     pub fn state_bytes(&self) -> u64 {
-        self.nodes.iter().map(|n| n.parameters * if n.trained { 16 } else { 4 }).sum()
+        let bytes = |n: &Planned| n.parameters.saturating_mul(if n.trained { 16 } else { 4 });
+        sum(self.nodes.iter().map(bytes))
     }
 
     /// Bytes of activations at the peak of a step: all that recording nodes keep, and the largest
     /// of those that keep nothing.
     pub fn activation_bytes(&self) -> u64 {
-        let kept: u64 = self.nodes.iter().filter(|n| n.records).map(|n| n.cost.activations).sum();
+        let kept = sum(self.nodes.iter().filter(|n| n.records).map(|n| n.cost.activations));
         let passing = self.nodes.iter().filter(|n| !n.records).map(|n| n.cost.activations).max();
-        (kept + passing.unwrap_or(0)) * self.batch as u64 * 4
+        kept.saturating_add(passing.unwrap_or(0)).saturating_mul(4 * self.batch as u64)
     }
 
     /// The estimated peak memory of a training step, in bytes.
     pub fn peak_bytes(&self) -> u64 {
-        self.state_bytes() + self.activation_bytes()
+        self.state_bytes().saturating_add(self.activation_bytes())
     }
+}
+
+fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
 }
 
 impl fmt::Display for Schedule {

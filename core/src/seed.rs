@@ -11,7 +11,9 @@ pub fn derive(seed: u64, purpose: &str) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// A small, fast, portable generator (SplitMix64): the same numbers on every platform and version.
+/// A small, fast generator (SplitMix64). Its bits, [`below`](Rng::below), [`uniform`](Rng::uniform)
+/// and [`shuffle`](Rng::shuffle) are the same on every machine; [`normal`](Rng::normal) uses the
+/// system's mathematics, whose last bit may differ.
 #[derive(Debug, Clone)]
 pub struct Rng {
     state: u64,

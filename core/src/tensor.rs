@@ -17,6 +17,9 @@ use dfdx::tensor::{Gradients, Merge, NoneTape, PutTape, SplitTape};
 use dfdx::tensor::{Tape as DfdxTape, Tensor as DfdxTensor, TensorFromVec};
 use dfdx::tensor_ops::ReshapeTo;
 
+#[cfg(not(feature = "cuda"))]
+use crate::nn::kernels::host::{host_of, update_in_place};
+
 /// Where tensors live: the CPU, or CUDA with the `cuda` feature.
 pub type Dev = dfdx::tensor::AutoDevice;
 /// What the device reports when it fails (out of memory, a launch that failed).
@@ -481,17 +484,6 @@ impl Tensor {
     }
 }
 
-#[cfg(not(feature = "cuda"))]
-#[allow(unsafe_code)]
-fn host_of(data: &DfdxTensor<(usize,), f32, Dev>, len: usize) -> Cow<'_, [f32]> {
-    if len == 0 {
-        return Cow::Borrowed(&[]);
-    }
-    // SAFETY: a flat CPU tensor made by `try_tensor_from_vec` is one contiguous Vec of `len`
-    // values, and dfdx's index borrows it for as long as `data` is borrowed.
-    Cow::Borrowed(unsafe { std::slice::from_raw_parts(std::ptr::from_ref(&data[[0]]), len) })
-}
-
 #[cfg(feature = "cuda")]
 fn host_of(data: &DfdxTensor<(usize,), f32, Dev>, _: usize) -> Cow<'_, [f32]> {
     Cow::Owned(data.as_vec())
@@ -588,20 +580,6 @@ impl Param {
     pub fn update(&self, f: impl FnOnce(&mut [f32])) {
         update_in_place(&mut self.0.value.borrow_mut(), self.len(), f);
     }
-}
-
-#[cfg(not(feature = "cuda"))]
-#[allow(unsafe_code)]
-fn update_in_place(
-    value: &mut DfdxTensor<(usize,), f32, Dev>,
-    len: usize,
-    f: impl FnOnce(&mut [f32]),
-) {
-    if len == 0 {
-        return;
-    }
-    // SAFETY: as in `host_of`; dfdx's mutable index makes the buffer unique first.
-    f(unsafe { std::slice::from_raw_parts_mut(std::ptr::from_mut(&mut value[[0]]), len) });
 }
 
 #[cfg(feature = "cuda")]

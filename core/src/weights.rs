@@ -138,6 +138,9 @@ fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
     })
 }
 
+/// How the name of a temporary file ends; one that is there after its writer died is of no use.
+pub const TEMPORARY: &str = ".tmp";
+
 /// Writes a file through a temporary one beside it: synced, then renamed.
 ///
 /// # Errors
@@ -147,7 +150,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
+    name.push(format!(".{}{TEMPORARY}", std::process::id()));
     let temporary = path.with_file_name(name);
     let mut file = File::create(&temporary)?;
     file.write_all(bytes)?;

@@ -3,6 +3,8 @@
 //! A component's file holds its configuration, its promise of shapes, its build and its forward
 //! pass, and registers itself; nothing else needs to know it.
 
+#![forbid(unsafe_code)]
+
 pub mod benchmarks;
 pub mod datasets;
 pub mod encoders;

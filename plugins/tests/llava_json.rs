@@ -73,7 +73,7 @@ fn every_problem_names_its_sample() -> Outcome {
             "order",
             "",
             format!("{say}, {ask}"),
-            "message 0 is from String(\"gpt\"), not from \"human\"",
+            "message 0 is from \"gpt\", not from \"human\"",
         ),
         ("half", "", format!("{ask}, {say}, {ask}"), "3 messages"),
         ("none", "", String::new(), "0 messages"),

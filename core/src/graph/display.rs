@@ -13,7 +13,7 @@ impl fmt::Display for Graph {
             vec![["node", "plugin", "reads", "gives", "parameters", "weights"].map(str::to_owned)];
         let nodes: Vec<&Node> = self.order.iter().map(|&index| &self.dag[index]).collect();
         rows.extend(nodes.iter().map(|node| self.row(node)));
-        let sum: usize = nodes.iter().map(|node| node.parameters()).sum();
+        let sum: usize = nodes.iter().fold(0, |sum, node| sum.saturating_add(node.parameters()));
         let cost = total(nodes.iter().map(|node| node.cost));
         table(f, &rows)?;
         writeln!(
@@ -30,7 +30,8 @@ impl fmt::Display for Graph {
         }
         if !self.benchmarks.is_empty() {
             let names: Vec<&str> = self.benchmarks.iter().map(|b| b.name.as_str()).collect();
-            writeln!(f, "evaluated by {}", names.join(", "))?;
+            let template = self.template.name();
+            writeln!(f, "evaluated by {}, asked as {template}", names.join(", "))?;
         }
         Ok(())
     }
@@ -39,7 +40,7 @@ impl fmt::Display for Graph {
 impl Node {
     /// The number of its parameters' values.
     pub fn parameters(&self) -> usize {
-        self.params.iter().map(crate::nn::ParamShape::len).sum()
+        self.params.iter().fold(0, |sum, param| sum.saturating_add(param.len()))
     }
 }
 

@@ -13,7 +13,8 @@ use super::reach::Reach;
 use super::{Benchmark, Graph, Node, Port, Source, Stage};
 use crate::nn::ParamShape;
 use crate::registry::{Cost, Kind, Registry};
-use crate::spec::{Experiment, NodeSpec, Problem};
+use crate::spec::{Experiment, NodeSpec, Problem, Weights};
+use crate::text::Template;
 
 /// The kinds that a node may be of.
 const NODES: [Kind; 4] = [Kind::Encoder, Kind::Fusion, Kind::Projector, Kind::Llm];
@@ -109,6 +110,7 @@ pub(super) fn finish(
     benchmarks: Vec<Benchmark>,
     sources: BTreeMap<PathBuf, Arc<Graph>>,
 ) -> Option<Graph> {
+    let template = template(draft, reach, &stages, &sources);
     let mut dag = DiGraph::new();
     for part in &draft.nodes {
         dag.add_node(node(part)?);
@@ -128,8 +130,34 @@ pub(super) fn finish(
         llm: NodeIndex::new(reach.llm?),
         stages,
         benchmarks,
+        template,
         sources,
     })
+}
+
+/// The template in which the benchmarks are asked: the one that is written, or the last that the
+/// model was trained with: here, or where its weights come from (the LLM's first).
+fn template(
+    draft: &Draft<'_>,
+    reach: &Reach,
+    stages: &[Stage],
+    sources: &BTreeMap<PathBuf, Arc<Graph>>,
+) -> Template {
+    let written = draft.experiment.template;
+    let here = || stages.last().map(|stage| stage.spec.template);
+    let there = || {
+        let llm = reach.llm.map(|llm| &draft.nodes[llm]);
+        llm.into_iter().chain(&draft.nodes).find_map(|part| match &part.spec.weights.value {
+            Weights::From { experiment, stage, .. } => {
+                let source = sources.get(experiment)?;
+                let named = |known: &&Stage| Some(&known.spec.name.value) == stage.as_ref();
+                let stage = source.stages.iter().find(named);
+                Some(stage.map_or(source.template, |stage| stage.spec.template))
+            }
+            Weights::Random | Weights::File { .. } => None,
+        })
+    };
+    written.or_else(here).or_else(there).unwrap_or(Template::VicunaV1)
 }
 
 fn node(part: &Part<'_>) -> Option<Node> {

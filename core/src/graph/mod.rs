@@ -26,6 +26,7 @@ use crate::registry::{
     BenchmarkConfig, Cost, DatasetConfig, Kind, MapShape, Plugin, Registry, TokensShape,
 };
 use crate::spec::{Experiment, File, Problem, StageSpec, Weights};
+use crate::text::Template;
 
 /// Where an experiment's file lies.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +54,8 @@ pub struct Graph {
     pub stages: Vec<Stage>,
     /// The benchmarks, in order.
     pub benchmarks: Vec<Benchmark>,
+    /// The conversation template in which they are asked.
+    pub template: Template,
     /// The experiments whose weights it starts from, by their paths as written.
     pub sources: BTreeMap<PathBuf, Arc<Graph>>,
 }
@@ -175,12 +178,13 @@ fn checked(
     let (file, mut problems) = crate::spec::read(source);
     let graph = match file {
         Some(File::Experiment(experiment)) => linked(&experiment, registry, context, trail),
-        Some(File::Study(study)) => {
+        // One with problems of its form has them reported, and this would follow from them.
+        Some(File::Study(study)) if problems.is_empty() => {
             let head = study.span.start..study.span.start + "Study".len();
             let problem = Problem::new("this is a study", head, "not an experiment");
             Err(vec![problem.help("an experiment is needed here, such as the study's base")])
         }
-        None => Err(Vec::new()),
+        Some(File::Study(_)) | None => Err(Vec::new()),
     };
     match graph {
         Ok(graph) if problems.is_empty() => Ok(graph),

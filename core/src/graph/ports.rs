@@ -10,7 +10,7 @@ fn reads(kind: Kind) -> &'static str {
     match kind {
         Kind::Encoder => "a vision encoder reads \"image\" and nothing else",
         Kind::Fusion => "a fusion reads the feature maps of one or more vision encoders",
-        Kind::Projector => "a projector reads the output of one vision encoder or fusion",
+        Kind::Projector => "a projector reads one vision encoder, fusion or projector",
         _ => "an LLM reads the visual tokens of at most one node, and \"text\"",
     }
 }

@@ -156,16 +156,32 @@ pub(super) fn benchmarks(draft: &mut Draft<'_>, registry: &Registry) -> Vec<Benc
             continue;
         }
         let name = plugin.name();
+        if !simple(&name) {
+            let message = format!("{name:?} can't be the name of a benchmark");
+            let place = spec.place("name").unwrap_or(spec.name.span.clone());
+            let problem = Problem::new(message, place, "names a file and a column");
+            draft.problems.push(problem.help("use letters, digits, `-` and `_`"));
+            continue;
+        }
         if let Some((_, first)) = found.iter().find(|(first, _)| first.name == name) {
             let message = format!("two benchmarks are called `{name}`");
             let problem = Problem::new(message, spec.span.clone(), "again here")
                 .other(first.span.clone(), "first here");
-            draft.problems.push(problem.help("remove one of them, or let their fields differ"));
+            let named = known.entry.fields.iter().any(|field| field.name == "name");
+            draft.problems.push(problem.help(match named {
+                true => format!("give one of them another name: `name: \"{name}-2\"`"),
+                false => "remove one of them, or let their fields differ".to_owned(),
+            }));
             continue;
         }
         found.push((Benchmark { name, plugin, identity: known.identity }, spec));
     }
     found.into_iter().map(|(benchmark, _)| benchmark).collect()
+}
+
+/// Whether a benchmark's name can be part of a file's name and of a column's.
+fn simple(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
 fn nothing_to_do(draft: &mut Draft<'_>) {

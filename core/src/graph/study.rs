@@ -7,8 +7,8 @@ use super::{Context, Graph, checked};
 use crate::registry::Registry;
 use crate::spec::{Axis, Problem, Study, Trial};
 
-/// Links every trial of a study. What is wrong with the base, or with one value of an axis, is said
-/// once and not for every trial that it is part of.
+/// Links every trial of a study, whose base is first changed by `edit`. What is wrong with the
+/// base, or with one value of an axis, is said once and not for every trial that it is part of.
 ///
 /// # Errors
 /// Everything that keeps a trial from running, at its place in the study.
@@ -16,6 +16,7 @@ pub fn link_study(
     study: &Study,
     registry: &Registry,
     context: &Context<'_>,
+    edit: impl FnOnce(String) -> Result<String, Problem>,
 ) -> Result<Vec<(Trial, Graph)>, Vec<Problem>> {
     let path = &study.base.value;
     let full = context.base.join(path);
@@ -23,6 +24,10 @@ pub fn link_study(
     let text = "the experiment that is varied";
     let base = read(context.base, path)
         .map_err(|(message, help)| vec![Problem::new(message, place.clone(), text).help(help)])?;
+    let base = edit(base).map_err(|problem| {
+        let here = Problem::new(problem.message, place.clone(), text);
+        vec![Problem { notes: problem.notes, help: problem.help, ..here }]
+    })?;
     let folder = full.parent().unwrap_or(Path::new(""));
     let context = Context { base: folder, file: Some(&full) };
     let link = |source: &str| checked(source, registry, &context, &mut Trail::of(&context));
@@ -92,7 +97,7 @@ fn values(
 fn combination(study: &Study, trial: &Trial, problems: &[Problem]) -> Problem {
     let at = study.span.start;
     let head = at..at + "Study".len();
-    let message = format!("the trial {} has {}", trial.name, count(problems));
+    let message = format!("the trial {trial} has {}", count(problems));
     let problem = Problem::new(message, head, "these values don't fit each other");
     in_short(problem, None, &trial.source, problems)
 }

@@ -68,6 +68,11 @@ impl Graph {
         self.dag.node_weights().find(|node| node.id == id).map(|node| &node.weights)
     }
 
+    /// The longest sequence in which a benchmark is asked: the last stage's, in tokens.
+    pub fn exam_length(&self) -> usize {
+        self.stages.len().checked_sub(1).map_or(self.context(), |last| self.length(last))
+    }
+
     /// The longest sequence of stage number `stage`, in tokens.
     pub fn length(&self, stage: usize) -> usize {
         let limit = self.stages.get(stage).and_then(|stage| stage.spec.max_length);

@@ -8,7 +8,10 @@
 use std::fmt::Display;
 
 use crate::seed::Rng;
-use crate::tensor::{Dev, Param, Result};
+use crate::tensor::{Dev, Param, Result, TensorError};
+
+/// Parameter tensors of a module, at most: a wrong number of layers must not count for minutes.
+const MOST: usize = 1_000_000;
 
 /// The distribution of a parameter's initial values.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,7 +62,7 @@ pub struct ParamShape {
 impl ParamShape {
     /// The number of its values.
     pub fn len(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.iter().fold(1, |len, size| len.saturating_mul(*size))
     }
 
     /// Whether it has no values.
@@ -126,8 +129,12 @@ impl Builder<'_> {
     /// The parameter `name` of this path.
     ///
     /// # Errors
-    /// The device has no room.
+    /// The device has no room, or the module has more parameters than any real one.
     pub fn param(&mut self, name: impl Display, shape: &[usize], init: Init) -> Result<Param> {
+        if self.store.shapes.len() == MOST {
+            let detail = format!("more than {MOST} weights and biases; is a number of layers wrong?");
+            return Err(TensorError::Shape { op: "build", detail });
+        }
         let name = self.join(name);
         self.store.shapes.push(ParamShape { name: name.clone(), shape: shape.to_vec() });
         if !self.store.allocate {

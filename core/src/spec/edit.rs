@@ -38,8 +38,7 @@ pub fn set(source: &str, path: &str, value: &str) -> Result<String, Problem> {
             (at..at, format!("{comma}{name}: {}", written(value, &missing, last, source)))
         }
     };
-    let end = if span.is_empty() { "".len() } else { span.len() };
-    let edited = format!("{}{new}{}", &source[..span.start], &source[span.start + end..]);
+    let edited = format!("{}{new}{}", &source[..span.start], &source[span.end..]);
     match syntax::read(&edited).problems.into_iter().next() {
         None => Ok(edited),
         Some(problem) => {
@@ -49,6 +48,22 @@ pub fn set(source: &str, path: &str, value: &str) -> Result<String, Problem> {
             Err(Problem::new(message, span, "to be replaced")
                 .help("a value is written as in the file: a number, a word, \"text\", [a, list]"))
         }
+    }
+}
+
+/// Whether what stands at `outer` includes what stands, or would be added, at `inner`.
+pub fn includes(source: &str, outer: &str, inner: &str) -> bool {
+    let tree = syntax::read(source);
+    let Some(root) = &tree.root else { return false };
+    match (find(root, source, outer), find(root, source, inner)) {
+        (Ok(Target::Value(outer)), Ok(Target::Value(inner))) => {
+            outer.span.start <= inner.span.start && inner.span.end <= outer.span.end
+        }
+        (Ok(Target::Value(outer)), Ok(Target::Absent { at, .. })) => outer.span.contains(&at),
+        (Ok(Target::Absent { at, name, .. }), Ok(Target::Absent { at: other, name: same, .. })) => {
+            (at, name) == (other, same)
+        }
+        _ => false,
     }
 }
 
@@ -250,7 +265,7 @@ fn written(value: &str, old: &Value, field: &str, source: &str) -> String {
 }
 
 /// Fields that are texts even where they are absent, and those that are lists of texts.
-const TEXTS: [&str; 6] = ["id", "name", "template", "base", "table", "path"];
+const TEXTS: [&str; 5] = ["id", "name", "template", "base", "path"];
 const LISTS: [&str; 2] = ["from", "train"];
 
 /// Whether a bare word stays one: `true`, `None`, `Cosine`, or whatever stands in for a word.

@@ -2,8 +2,9 @@
 
 use super::form::{Form, Known};
 use super::syntax::Value;
-use super::values::{Place, name, number, text, texts};
+use super::values::{Place, name, seed, text, texts};
 use super::{PluginSpec, Problem, Span, Spanned, StageSpec, Weights};
+use crate::text::Template;
 
 /// An experiment as it was typed.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub struct Experiment {
     pub stages: Vec<StageSpec>,
     /// The benchmarks.
     pub evaluate: Vec<PluginSpec>,
+    /// The conversation template in which the benchmarks are asked, if it isn't the last stage's.
+    pub template: Option<Template>,
     /// The whole `Experiment(…)`.
     pub span: Span,
     /// Fields whose error `read` has reported; empty in what `parse` returns.
@@ -70,6 +73,11 @@ const EXPERIMENT: &[Known] = &[
     },
     Known { name: "stages", example: "stages: []", means: "what is trained, in order" },
     Known { name: "evaluate", example: "evaluate: []", means: "the benchmarks" },
+    Known {
+        name: "template",
+        example: "template: \"vicuna_v1\"",
+        means: "how the benchmarks are asked",
+    },
 ];
 
 const NODE: &[Known] = &[
@@ -83,7 +91,8 @@ const NODE: &[Known] = &[
 pub(super) fn read(root: &Value, source: &str, problems: &mut Vec<Problem>) -> Experiment {
     let mut form = Form::open(root, source, "the experiment", "name", EXPERIMENT);
     let name = form.required("name", file_name);
-    let seed = form.optional("seed", number("a whole number, 0 or more", |_: &u64| true));
+    let seed = form.optional("seed", seed);
+    let template = form.optional("template", super::stage::template);
     let nodes = form.required("nodes", |place: &Place<'_>| {
         place.list("a list of nodes", "[(id: \"clip\", …), …]").map(<[Value]>::to_vec)
     });
@@ -105,7 +114,8 @@ pub(super) fn read(root: &Value, source: &str, problems: &mut Vec<Problem>) -> E
     let (broken, more) = form.close();
     problems.extend(more);
     let span = root.span.clone();
-    Experiment { name, seed: seed.unwrap_or(0), nodes, stages, evaluate, span, broken }
+    let seed = seed.unwrap_or(0);
+    Experiment { name, seed, nodes, stages, evaluate, template, span, broken }
 }
 
 fn node(value: &Value, source: &str, problems: &mut Vec<Problem>) -> NodeSpec {

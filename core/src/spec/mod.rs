@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use syntax::{Shape, Value};
 
-pub use edit::set;
+pub use edit::{includes, set};
 pub use experiment::{Experiment, NodeSpec};
 pub use plugin::{FieldSpec, PluginSpec};
 pub use problem::{Label, Problem, render};

@@ -54,7 +54,7 @@ pub struct StageSpec {
     /// The gradient's highest norm (default 1); `None` for no limit.
     pub clip: Option<f64>,
     /// The conversation template (default `vicuna_v1`).
-    pub template: Spanned<String>,
+    pub template: Template,
     /// The longest sequence in tokens, visual ones included; the LLM's context if absent.
     pub max_length: Option<usize>,
     /// What becomes of longer samples.
@@ -112,7 +112,6 @@ const TOO_LONG: &[(&str, TooLong)] =
 pub(super) fn read(value: &Value, source: &str, problems: &mut Vec<Problem>) -> StageSpec {
     let mut form = Form::open(value, source, "the stage", "name", STAGE);
     let head = Spanned::new(String::new(), form.head());
-    let vicuna = Spanned::new("vicuna_v1".to_owned(), head.span.clone());
     let mut more = Vec::new();
     let data = form.required("data", |place: &Place<'_>| {
         Ok(super::plugin::read(place.value, source, "data set", &mut more))
@@ -132,7 +131,7 @@ pub(super) fn read(value: &Value, source: &str, problems: &mut Vec<Problem>) -> 
         betas: form.or("betas", betas, (0.9, 0.999)),
         eps: form.or("eps", epsilon, 1e-8),
         clip: form.or("clip", option(limit), Some(1.0)),
-        template: form.or("template", template, vicuna),
+        template: form.or("template", template, Template::VicunaV1),
         max_length: form.or("max_length", option(count), None),
         too_long: form.or("too_long", choice(TOO_LONG), TooLong::default()),
         checkpoint_every: form.or("checkpoint_every", count, 100),
@@ -217,10 +216,11 @@ fn betas(place: &Place<'_>) -> Read<(f64, f64)> {
     Ok((values[0], values[1]))
 }
 
-fn template(place: &Place<'_>) -> Read<Spanned<String>> {
+/// A conversation template, by its name.
+pub(super) fn template(place: &Place<'_>) -> Read<Template> {
     let template = text(place)?;
-    if Template::named(&template.value).is_some() {
-        return Ok(template);
+    if let Some(known) = Template::named(&template.value) {
+        return Ok(known);
     }
     let known = Template::ALL.map(Template::name);
     let message = format!("there is no conversation template {:?}", template.value);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::experiment::file_name;
 use super::form::{Form, Known};
 use super::syntax::{Item, Shape, Value};
-use super::values::{Place, each, number, text};
+use super::values::{Place, each, seed, text};
 use super::{PluginSpec, Problem, Span, Spanned, set};
 
 /// A study as it was typed.
@@ -19,8 +19,6 @@ pub struct Study {
     pub vary: Vec<Axis>,
     /// The seeds of every trial; the base's own if there are none.
     pub seeds: Vec<u64>,
-    /// The table that shows it.
-    pub table: Option<String>,
     /// The whole `Study(…)`.
     pub span: Span,
 }
@@ -47,7 +45,8 @@ pub enum Axis {
 /// One experiment of a study.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trial {
-    /// What differs: `fuse=SequenceAppend,seed=1`.
+    /// Its row in tables: what differs from other trials, seeds aside (`fuse=SequenceAppend`), or
+    /// the experiment's name if nothing does.
     pub name: String,
     /// The base's text with the differences written into it.
     pub source: String,
@@ -124,19 +123,20 @@ impl Study {
         Ok(trials.into_iter().flat_map(|trial| self.seeded(trial)).collect())
     }
 
-    fn seeded(&self, trial: Trial) -> Vec<Trial> {
-        let own = match super::read(&trial.source).0 {
-            Some(super::File::Experiment(experiment)) => experiment.seed,
-            _ => 0,
-        };
+    fn seeded(&self, mut trial: Trial) -> Vec<Trial> {
+        if let Some(super::File::Experiment(experiment)) = super::read(&trial.source).0 {
+            trial.seed = experiment.seed;
+            if trial.name.is_empty() {
+                trial.name = experiment.name.value;
+            }
+        }
         if self.seeds.is_empty() {
-            return vec![Trial { seed: own, ..trial }];
+            return vec![trial];
         }
         let one = |&seed: &u64| {
             let source = set(&trial.source, "seed", &seed.to_string());
             let source = source.unwrap_or_else(|_| trial.source.clone());
-            let name = joined(&trial.name, &format!("seed={seed}"));
-            Trial { name, source, values: trial.values.clone(), seed }
+            Trial { source, seed, ..trial.clone() }
         };
         self.seeds.iter().map(one).collect()
     }
@@ -160,6 +160,12 @@ fn vary(trial: &Trial, axis: &Axis) -> Vec<Trial> {
     axis.values().into_iter().filter_map(one).collect()
 }
 
+impl std::fmt::Display for Trial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, seed {}", self.name, self.seed)
+    }
+}
+
 fn joined(left: &str, right: &str) -> String {
     if left.is_empty() { right.to_owned() } else { format!("{left},{right}") }
 }
@@ -176,7 +182,6 @@ const STUDY: &[Known] = &[
     Known { name: "base", example: "base: \"x2.ron\"", means: "the experiment that is varied" },
     Known { name: "vary", example: "vary: [Node(\"fuse\", […])]", means: "what is varied" },
     Known { name: "seeds", example: "seeds: [0, 1, 2]", means: "the seeds of every trial" },
-    Known { name: "table", example: "table: \"fusion\"", means: "the table that shows it" },
 ];
 
 /// Reads the fields of `Study(…)`.
@@ -190,16 +195,12 @@ pub(super) fn read(root: &Value, source: &str, problems: &mut Vec<Problem>) -> O
     });
     let seeds = form.optional("seeds", |place: &Place<'_>| {
         let items = place.list("a list of whole numbers", "[0, 1, 2]")?;
-        each(
-            items.iter().map(|item| place.part(item)),
-            number("a whole number, 0 or more", |_: &u64| true),
-        )
+        each(items.iter().map(|item| place.part(item)), seed)
     });
-    let table = form.optional("table", text).map(|text| text.value);
     problems.extend(form.close().1);
     let base = base.map(|base| Spanned::new(base.value.into(), base.span));
     let seeds = seeds.unwrap_or_default();
-    Some(Study { name: name?, base: base?, vary: vary?, seeds, table, span: root.span.clone() })
+    Some(Study { name: name?, base: base?, vary: vary?, seeds, span: root.span.clone() })
 }
 
 const AXIS: &str = "`Node(\"id\", [Plugin(…), …])` or `Set(\"path\", [value, …])`";

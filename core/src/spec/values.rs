@@ -109,6 +109,12 @@ pub(super) fn number<T: serde::de::DeserializeOwned + 'static>(
     }
 }
 
+/// A root seed. The results keep it as a signed number.
+pub(super) fn seed(place: &Place<'_>) -> Result<u64, Vec<Problem>> {
+    const LARGEST: u64 = i64::MAX as u64;
+    number("a whole number from 0 to 9223372036854775807", |seed: &u64| *seed <= LARGEST)(place)
+}
+
 /// `None`, `Some(value)` or `value`.
 pub(super) fn option<T>(
     read: impl Fn(&Place<'_>) -> Result<T, Vec<Problem>>,

@@ -182,6 +182,7 @@ impl TextSpec {
         Ok(sequence)
     }
 
+    /// An LLM that reads no visual tokens is not shown the picture.
     fn lay_out(&self, pieces: &[Piece]) -> Sequence {
         let mut rows = Vec::new();
         let mut targets = Vec::new();
@@ -190,7 +191,7 @@ impl TextSpec {
             match piece {
                 Piece::Image => {
                     rows.extend((0..self.visual_tokens).map(Row::Visual));
-                    pictured = true;
+                    pictured = self.visual_tokens > 0;
                 }
                 Piece::Token { id, label } => {
                     // The row before a labelled token predicts it.

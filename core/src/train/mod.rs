@@ -76,6 +76,8 @@ pub struct Step {
 
 /// Who watches a stage, and may ask it to stop after a step.
 pub trait Watch {
+    /// Training begins, at `done` of `steps` steps.
+    fn begin(&mut self, done: usize, steps: usize);
     /// A step was made.
     fn step(&mut self, step: &Step);
     /// Whether to write a checkpoint and stop now.
@@ -144,6 +146,8 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
     let mut totals = checkpoint.resume(&mut optimizer)?;
     let mut metrics = Metrics::resume(job.folder, &spec.name.value, totals.steps)?;
     let mut kept = totals.steps;
+    tracing::info!(stage = spec.name.value, steps, done = totals.steps, "training");
+    watch.begin(totals.steps, steps);
     let batches = loader::prefetch(
         Source {
             dataset: job.dataset.clone(),
@@ -187,6 +191,7 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
         if stopping || (step + 1).is_multiple_of(spec.checkpoint_every) {
             metrics.sync()?;
             checkpoint.write(&optimizer, &totals)?;
+            tracing::debug!(stage = spec.name.value, step = step + 1, "checkpoint");
             kept = step + 1;
         }
         if stopping {

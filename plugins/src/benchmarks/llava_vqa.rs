@@ -17,8 +17,10 @@ eagle_core::config! {
         name: String = "llava-vqa".to_string(),
         /// The file: an array, or an object per line. A relative path starts at the experiment
         /// file's folder.
+        #[location]
         path: PathBuf = PathBuf::new(),
         /// The folder that its pictures' paths start from; none: the file's own.
+        #[location]
         images: Option<PathBuf> = None,
         /// The longest answer, in tokens.
         max_new_tokens: usize = 32,

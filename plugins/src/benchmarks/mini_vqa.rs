@@ -12,8 +12,10 @@ use crate::datasets::mini_world::{MiniWorld, Split};
 use crate::world::questions::Family;
 
 eagle_core::config! {
-    /// One family of the mini world's questions on its test split; called `mini-colour` and so on.
+    /// One family of the mini world's questions on its test split.
     pub struct MiniVqa {
+        /// What tables call it; none: `mini-colour` and so on, after the family.
+        name: Option<String> = None,
         /// What is asked: Colour, Shape, Count, Exist, Relation, Position, Word, Caption.
         family: Family = Family::Colour,
         /// Number of questions, each about a picture of its own.
@@ -45,7 +47,8 @@ impl MiniVqa {
 
 impl BenchmarkConfig for MiniVqa {
     fn name(&self) -> String {
-        format!("mini-{:?}", self.family).to_lowercase()
+        let family = || format!("mini-{:?}", self.family).to_lowercase();
+        self.name.clone().unwrap_or_else(family)
     }
 
     fn metric(&self) -> &'static str {

@@ -24,8 +24,10 @@ eagle_core::config! {
     pub struct LlavaJson {
         /// The file: an array, or an object per line. A relative path starts at the experiment
         /// file's folder.
+        #[location]
         path: PathBuf = PathBuf::new(),
         /// The folder that its pictures' paths start from; none: the file's own.
+        #[location]
         images: Option<PathBuf> = None,
     }
 }
@@ -230,7 +232,7 @@ fn message(one: &Value, i: usize) -> Result<&str, String> {
         _ => (matches!(from, "gpt" | "assistant"), "gpt"),
     };
     if !known {
-        return Err(format!("message {i} is from {:?}, not from {expected:?}", one["from"]));
+        return Err(format!("message {i} is from {}, not from {expected:?}", one["from"]));
     }
     let value = one["value"].as_str().ok_or_else(|| format!("message {i} has no `value`"))?;
     if i % 2 == 1 && value.trim().is_empty() {

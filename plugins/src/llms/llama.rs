@@ -39,6 +39,7 @@ eagle_core::config! {
         /// Whether the output head is the token embeddings.
         tied: bool = false,
         /// Embedded, or File("tokenizer.json").
+        #[location]
         tokenizer: TokenizerSource = TokenizerSource::Embedded,
     }
 }

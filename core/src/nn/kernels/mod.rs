@@ -14,6 +14,8 @@ pub mod cross_entropy;
 pub mod elementwise;
 pub mod gemm;
 pub mod grid_sample;
+#[cfg(not(feature = "cuda"))]
+pub mod host;
 pub mod linear;
 pub mod memory;
 pub mod norm;

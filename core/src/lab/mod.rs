@@ -1,0 +1,366 @@
+//! An experiment from a linked graph to scores on disk, with nothing done twice.
+//!
+//! Stages are addressed by what they are (see `identity`): a stage that any experiment has trained
+//! is loaded, one that was killed goes on from its checkpoint. Experiments whose weights this one
+//! starts from are trained first. The folder of a stage or a run is locked while it is worked on, so
+//! that a second process on the same results waits for the first and then finds it done.
+
+mod stages;
+mod work;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::data::{DataError, Dataset};
+use crate::evaluate::{self, EvaluateError, Exam};
+use crate::graph::Graph;
+use crate::identity;
+use crate::model::ModelError;
+use crate::record::{self, Manifest, RecordError, Score, Status};
+use crate::schedule::Schedule;
+use crate::tensor::Dev;
+use crate::text::TooLong;
+use crate::train::loader::TextSpec;
+use crate::train::{Step, Totals, TrainError};
+use crate::weights::WeightsError;
+use work::{Work, usable};
+
+/// Why an experiment stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// Problems of the data, all that could be found before training.
+    #[error("the data of {what} can't be used:{}", listed(.problems))]
+    Data {
+        /// The stage or benchmark.
+        what: String,
+        /// Every problem.
+        problems: Vec<DataError>,
+    },
+    /// The model can't be built.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A stage stopped.
+    #[error("stage `{stage}`: {error}")]
+    Train {
+        /// The stage.
+        stage: String,
+        /// Why.
+        error: TrainError,
+    },
+    /// An evaluation stopped.
+    #[error("benchmark `{benchmark}`: {error}")]
+    Evaluate {
+        /// The benchmark.
+        benchmark: String,
+        /// Why.
+        error: EvaluateError,
+    },
+    /// Results can't be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Weights can't be read or written.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+fn listed(problems: &[DataError]) -> String {
+    const SHOWN: usize = 20;
+    let mut text: String = problems.iter().take(SHOWN).map(|p| format!("\n  {p}")).collect();
+    if problems.len() > SHOWN {
+        text += &format!("\n  … and {} more", problems.len() - SHOWN);
+    }
+    text
+}
+
+/// Who hears what happens, and may stop it.
+pub trait Observer {
+    /// A stage begins, at `done` of `steps` steps.
+    fn stage(&mut self, experiment: &str, schedule: &Schedule, done: usize, steps: usize);
+    /// A stage was found trained.
+    fn reused(&mut self, experiment: &str, stage: &str, id: &str);
+    /// A step was made.
+    fn step(&mut self, step: &Step);
+    /// A stage is trained.
+    fn trained(&mut self, totals: &Totals);
+    /// `done` of `of` questions of a benchmark are answered.
+    fn answered(&mut self, benchmark: &str, blind: bool, done: usize, of: usize);
+    /// A benchmark is scored.
+    fn scored(&mut self, score: &Score);
+    /// Whether to save and stop at the next step.
+    fn stop(&self) -> bool;
+}
+
+/// What the results say of a run apart from its numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Labels {
+    /// The study's name and the varied fields, if the experiment is a trial.
+    pub study: Option<String>,
+    /// What tells the trial from the others.
+    pub trial: Option<String>,
+    /// The varied fields and their values.
+    pub axes: std::collections::BTreeMap<String, String>,
+    /// The program's version, the commit of the checkout that it is run in, the command line.
+    pub program: (String, Option<String>, String),
+    /// The resolved text of the experiment.
+    pub source: String,
+    /// Threads used.
+    pub threads: usize,
+}
+
+/// Where and how experiments run.
+pub struct Lab<'a> {
+    /// The results folder.
+    out: &'a Path,
+    /// The device.
+    dev: Dev,
+    /// Whether to forget what is done and do it again.
+    force: bool,
+    /// What was forgotten already: it is done again once.
+    forgotten: RefCell<BTreeSet<String>>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// Trained and evaluated; the run's folder and manifest.
+    Done(PathBuf, Box<Manifest>),
+    /// Stopped by its user; it can go on.
+    Stopped,
+}
+
+const MANIFEST_SCHEMA: u32 = 1;
+
+impl<'a> Lab<'a> {
+    /// A lab whose results go to `out`. With `force`, an experiment's own stages and its evaluation
+    /// are done again, each once in the life of the lab; what it takes weights from is not.
+    pub fn new(out: &'a Path, dev: Dev, force: bool) -> Lab<'a> {
+        Lab { out, dev, force, forgotten: RefCell::default() }
+    }
+
+    /// Runs an experiment: what it starts from, its stages, its benchmarks. Its relative paths
+    /// start at `base`.
+    ///
+    /// # Errors
+    /// See [`LabError`]. From when the run's identity is known (its data could be opened), its
+    /// manifest says what failed, too.
+    pub fn run(
+        &self,
+        graph: &Graph,
+        base: &Path,
+        labels: &Labels,
+        watch: &mut dyn Observer,
+    ) -> Result<Ending, LabError> {
+        let started = record::now();
+        let work = work::open(graph, base, self.out)?;
+        let questions = questions(graph, base)?;
+        let id = run_identity(&work, labels, &questions);
+        let folder = self.out.join("runs").join(format!("{}-{}", slug(&graph.name), &id[..12]));
+        let _claim = record::claim(&folder)?;
+        if self.forgets(&id) {
+            record::remove_contents(&folder)?;
+        } else if let Some(done) = Manifest::read(&folder)?
+            && done.status == Status::Done
+        {
+            tracing::info!(run = id, "the run is done");
+            return Ok(Ending::Done(folder, Box::new(done)));
+        }
+        let mut manifest = manifest(graph, labels, &id, started);
+        record::write_text(&folder.join("experiment.ron"), &labels.source)?;
+        manifest.write(&folder)?;
+        let result = self.work(&work, &questions, &folder, &mut manifest, watch);
+        manifest.finished = Some(record::now());
+        manifest.peak_bytes = record::peak_bytes();
+        manifest.status = match &result {
+            Ok(true) => Status::Done,
+            Ok(false) => Status::Interrupted,
+            Err(error) => {
+                manifest.error = Some(error.to_string());
+                Status::Failed
+            }
+        };
+        manifest.write(&folder)?;
+        Ok(match result? {
+            true => Ending::Done(folder, Box::new(manifest)),
+            false => Ending::Stopped,
+        })
+    }
+
+    /// Whether what is done under this identity is to be done again now.
+    fn forgets(&self, id: &str) -> bool {
+        self.force && self.forgotten.borrow_mut().insert(id.to_owned())
+    }
+
+    fn work(
+        &self,
+        work: &Work<'_>,
+        questions: &[Arc<dyn Dataset>],
+        folder: &Path,
+        manifest: &mut Manifest,
+        watch: &mut dyn Observer,
+    ) -> Result<bool, LabError> {
+        stages::check_data(work, self.force)?;
+        for (benchmark, questions) in work.graph.benchmarks.iter().zip(questions) {
+            usable(&format!("benchmark `{}`", benchmark.name), questions.as_ref())?;
+        }
+        let Some(model) = self.trained(work, work.stages.len(), true, watch)? else {
+            return Ok(false);
+        };
+        let mut metrics = String::new();
+        for (stage, opened) in work.graph.stages.iter().zip(&work.stages) {
+            let name = &stage.spec.name.value;
+            metrics += &record::metrics_of(&opened.folder, name)?;
+            manifest.stages.push(stages::totals(opened)?.record(name, &opened.id));
+        }
+        record::write_text(&folder.join("metrics.jsonl"), &metrics)?;
+        manifest.seconds = manifest.stages.iter().map(|stage| stage.seconds).sum();
+        let samples: usize = manifest.stages.iter().map(|stage| stage.samples).sum();
+        manifest.samples_per_second = samples as f64 / manifest.seconds.max(1e-9);
+        let sitting = Instant::now();
+        let text = exam_text(work);
+        for (benchmark, questions) in work.graph.benchmarks.iter().zip(questions) {
+            for blind in [false, true] {
+                let exam = Exam {
+                    model: &model,
+                    text: &text,
+                    benchmark: benchmark.plugin.as_ref(),
+                    questions: questions.as_ref(),
+                    blind,
+                    batch: 64,
+                };
+                match examine(&exam, folder, watch)? {
+                    Some(score) => manifest.scores.push(score),
+                    None => return Ok(false),
+                }
+            }
+        }
+        manifest.seconds += sitting.elapsed().as_secs_f64();
+        Ok(true)
+    }
+}
+
+/// The predictions and the score of one benchmark; found again if they were made before a kill.
+fn examine(
+    exam: &Exam<'_>,
+    folder: &Path,
+    watch: &mut dyn Observer,
+) -> Result<Option<Score>, LabError> {
+    let name = exam.benchmark.name();
+    let file = match exam.blind {
+        true => format!("{name}.blind.jsonl"),
+        false => format!("{name}.jsonl"),
+    };
+    let path = folder.join("predictions").join(file);
+    let predictions = if path.exists() {
+        tracing::info!(path = %path.display(), "predictions are there");
+        record::read_predictions(&path)?
+    } else {
+        let answers = evaluate::answer(exam, &mut |done, of| {
+            watch.answered(&name, exam.blind, done, of);
+            !watch.stop()
+        })
+        .map_err(|error| LabError::Evaluate { benchmark: name.clone(), error })?;
+        let Some(answers) = answers else { return Ok(None) };
+        record::write_predictions(&path, &answers)?;
+        answers
+    };
+    let score = evaluate::score(exam.benchmark, &predictions, exam.blind);
+    watch.scored(&score);
+    Ok(Some(score))
+}
+
+fn questions(graph: &Graph, base: &Path) -> Result<Vec<Arc<dyn Dataset>>, LabError> {
+    let open = |benchmark: &crate::graph::Benchmark| {
+        benchmark.plugin.open(base).map_err(|error| LabError::Data {
+            what: format!("benchmark `{}`", benchmark.name),
+            problems: vec![error],
+        })
+    };
+    graph.benchmarks.iter().map(open).collect()
+}
+
+/// How questions become sequences.
+fn exam_text(work: &Work<'_>) -> TextSpec {
+    TextSpec {
+        tokenizer: work.tokenizer.clone(),
+        template: work.graph.template,
+        max_length: work.graph.exam_length(),
+        too_long: TooLong::Error,
+        visual_tokens: work.graph.visual_tokens(),
+    }
+}
+
+impl Labels {
+    fn trial_name(&self, graph: &Graph) -> String {
+        self.trial.clone().unwrap_or_else(|| graph.name.clone())
+    }
+}
+
+/// What a run is: what its model is, how that is asked, and the row that it makes.
+fn run_identity(work: &Work<'_>, labels: &Labels, questions: &[Arc<dyn Dataset>]) -> String {
+    let graph = work.graph;
+    let exams: Vec<Value> = graph
+        .benchmarks
+        .iter()
+        .zip(questions)
+        .map(|(benchmark, questions)| json!([benchmark.identity, questions.fingerprint()]))
+        .collect();
+    let stages: Vec<&str> = work.stages.iter().map(|stage| stage.id.as_str()).collect();
+    identity::hash(&json!({
+        "experiment": graph.name,
+        "study": labels.study,
+        "trial": labels.trial_name(graph),
+        "start": work.start,
+        "stages": stages,
+        "template": graph.template.name(),
+        "max_length": graph.exam_length(),
+        "benchmarks": exams,
+    }))
+}
+
+fn manifest(graph: &Graph, labels: &Labels, id: &str, started: String) -> Manifest {
+    let size = |trained: bool| {
+        let of = |index: &petgraph::graph::NodeIndex| {
+            graph.stages.iter().any(|stage| stage.trains.contains(index)) == trained
+        };
+        let nodes = graph.order.iter().filter(|index| of(index));
+        nodes.fold(0, |sum: u64, &index| sum.saturating_add(graph.dag[index].parameters() as u64))
+    };
+    let (version, commit, command) = labels.program.clone();
+    Manifest {
+        schema: MANIFEST_SCHEMA,
+        run: id.into(),
+        experiment: graph.name.clone(),
+        study: labels.study.clone(),
+        trial: labels.trial_name(graph),
+        seed: graph.seed,
+        axes: labels.axes.clone(),
+        status: Status::Running,
+        error: None,
+        started,
+        finished: None,
+        seconds: 0.0,
+        peak_bytes: 0,
+        parameters_trained: size(true),
+        parameters_frozen: size(false),
+        visual_tokens: graph.visual_tokens() as u64,
+        samples_per_second: 0.0,
+        commit,
+        version,
+        command,
+        machine: record::machine(labels.threads),
+        stages: Vec::new(),
+        scores: Vec::new(),
+    }
+}
+
+/// A name as a folder can bear it.
+fn slug(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' })
+        .collect()
+}

@@ -1,0 +1,227 @@
+//! Training: what a model starts from, and its stages, each trained, resumed or loaded.
+
+use std::path::Path;
+
+use super::work::{Opened, Work, stages_until, usable};
+use super::{Lab, LabError, Observer};
+use crate::graph::Stage;
+use crate::model::{self, Model, ModelError};
+use crate::record::{self, RecordError, StageRecord};
+use crate::schedule::{self, Schedule};
+use crate::spec::Weights;
+use crate::train::checkpoint::Checkpoint;
+use crate::train::loader::TextSpec;
+use crate::train::{self, Job, Outcome, Step, Totals, Watch};
+use crate::weights::{self, Bundle, WeightsError};
+
+/// Written last: a stage that has it is done.
+const TOTALS: &str = "stage.json";
+const WEIGHTS: &str = "weights.safetensors";
+
+/// What a finished stage says of itself.
+pub(super) fn totals(stage: &Opened) -> Result<Totals, RecordError> {
+    Ok(record::read_json(&stage.folder.join(TOTALS))?.unwrap_or_default())
+}
+
+impl Lab<'_> {
+    /// The model after its first `count` stages; `None` if the user stopped it. `own` stages are
+    /// those of the experiment that is run, not of one that it takes weights from.
+    pub(super) fn trained(
+        &self,
+        work: &Work<'_>,
+        count: usize,
+        own: bool,
+        watch: &mut dyn Observer,
+    ) -> Result<Option<Model>, LabError> {
+        let model = model::build(work.graph, &self.dev)?;
+        if !self.start(work, &model, watch)? {
+            return Ok(None);
+        }
+        for index in 0..count {
+            if !self.stage(work, index, own, &model, watch)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(model))
+    }
+
+    /// Loads the weights that the nodes start from, after training the experiments that make them.
+    fn start(
+        &self,
+        work: &Work<'_>,
+        model: &Model,
+        watch: &mut dyn Observer,
+    ) -> Result<bool, LabError> {
+        // Nodes that start from the same model are loaded together: it is built once, and gone
+        // before the next one is.
+        let mut makers: Vec<(&Path, usize)> = Vec::new();
+        for node in &model.nodes {
+            match work.graph.weights_of(&node.id) {
+                None | Some(Weights::Random) => {}
+                Some(Weights::File { path, prefix }) => {
+                    let fail = |error| ModelError::Weights { node: node.id.clone(), error };
+                    let path = work.base.join(path);
+                    let bundle = Bundle::read(&path).map_err(fail)?;
+                    weights::load(&node.params, &bundle, prefix, &path).map_err(fail)?;
+                }
+                Some(Weights::From { experiment, stage, .. }) => {
+                    let source = source(work, experiment)?;
+                    let maker = (experiment.as_path(), stages_until(source.graph, stage.as_deref()));
+                    if !makers.contains(&maker) {
+                        makers.push(maker);
+                    }
+                }
+            }
+        }
+        for (path, count) in makers {
+            let source = source(work, path)?;
+            let Some(made) = self.trained(source, count, false, watch)? else { return Ok(false) };
+            for node in &model.nodes {
+                let Some(Weights::From { experiment, stage, node: from }) =
+                    work.graph.weights_of(&node.id)
+                else {
+                    continue;
+                };
+                if experiment == path && stages_until(source.graph, stage.as_deref()) == count {
+                    let from = from.as_ref().unwrap_or(&node.id);
+                    let mut bundle = Bundle::default();
+                    for other in made.nodes.iter().filter(|other| other.id == *from) {
+                        bundle.add("", &other.params);
+                    }
+                    let fail = |error| ModelError::Weights { node: node.id.clone(), error };
+                    weights::load(&node.params, &bundle, "", path).map_err(fail)?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Trains one stage, or loads it if it is done; `false` if the user stopped it.
+    fn stage(
+        &self,
+        work: &Work<'_>,
+        index: usize,
+        own: bool,
+        model: &Model,
+        watch: &mut dyn Observer,
+    ) -> Result<bool, LabError> {
+        let (graph, stage, opened) = (work.graph, &work.graph.stages[index], &work.stages[index]);
+        let name = &stage.spec.name.value;
+        let _claim = record::claim(&opened.folder)?;
+        if own && self.forgets(&opened.id) {
+            tracing::info!(stage = name, id = opened.id, "forced: forgotten");
+            record::remove_contents(&opened.folder)?;
+        }
+        let trains: Vec<&str> =
+            stage.trains.iter().map(|&node| graph.dag[node].id.as_str()).collect();
+        let weights = opened.folder.join(WEIGHTS);
+        if opened.folder.join(TOTALS).exists() {
+            load_nodes(model, &trains, &Bundle::read(&weights)?, &weights)?;
+            watch.reused(&graph.name, name, &opened.id);
+            return Ok(true);
+        }
+        tracing::info!(stage = name, folder = %opened.folder.display(), "not done: no {TOTALS}");
+        let job = Job {
+            model,
+            stage,
+            trains: trains.clone(),
+            dataset: opened.dataset.clone(),
+            text: text(work, stage, graph.length(index)),
+            seed: crate::seed::derive(graph.seed, &format!("order of stage {index}")),
+            folder: &opened.folder,
+        };
+        let schedule = schedule::plan(graph, index);
+        let mut steps = Steps { watch, experiment: &graph.name, schedule: &schedule };
+        let (outcome, totals) = train::run(&job, &mut steps)
+            .map_err(|error| LabError::Train { stage: name.clone(), error })?;
+        watch.trained(&totals);
+        if let Outcome::Stopped(_) = outcome {
+            return Ok(false);
+        }
+        let mut bundle = Bundle::default();
+        for node in model.nodes.iter().filter(|node| trains.contains(&node.id.as_str())) {
+            bundle.add(&format!("{}/", node.id), &node.params);
+        }
+        bundle.write(&weights)?;
+        record::write_json(&opened.folder.join(TOTALS), &totals)?;
+        Checkpoint::at(&opened.folder).remove()?;
+        Ok(true)
+    }
+}
+
+/// Fails with everything that is wrong with the data of a stage that is to be trained, here or in
+/// an experiment that weights come from.
+pub(super) fn check_data(work: &Work<'_>, again: bool) -> Result<(), LabError> {
+    for source in work.sources.values() {
+        check_data(source, false)?;
+    }
+    for (stage, opened) in work.graph.stages.iter().zip(&work.stages) {
+        if again || !opened.folder.join(TOTALS).exists() {
+            usable(&format!("stage `{}`", stage.spec.name.value), opened.dataset.as_ref())?;
+        }
+    }
+    Ok(())
+}
+
+fn source<'a, 'g>(work: &'a Work<'g>, path: &Path) -> Result<&'a Work<'g>, ModelError> {
+    let missing = || ModelError::Missing { path: path.to_owned() };
+    Ok(work.sources.get(path).ok_or_else(missing)?.as_ref())
+}
+
+/// How a stage's conversations become sequences.
+fn text(work: &Work<'_>, stage: &Stage, max_length: usize) -> TextSpec {
+    TextSpec {
+        tokenizer: work.tokenizer.clone(),
+        template: stage.spec.template,
+        max_length,
+        too_long: stage.spec.too_long,
+        visual_tokens: work.graph.visual_tokens(),
+    }
+}
+
+struct Steps<'a> {
+    watch: &'a mut dyn Observer,
+    experiment: &'a str,
+    schedule: &'a Schedule,
+}
+
+impl Watch for Steps<'_> {
+    fn begin(&mut self, done: usize, steps: usize) {
+        self.watch.stage(self.experiment, self.schedule, done, steps);
+    }
+
+    fn step(&mut self, step: &Step) {
+        self.watch.step(step);
+    }
+
+    fn stop(&self) -> bool {
+        self.watch.stop()
+    }
+}
+
+impl Totals {
+    pub(super) fn record(&self, name: &str, id: &str) -> StageRecord {
+        StageRecord {
+            name: name.into(),
+            id: id.into(),
+            steps: self.steps,
+            samples: self.samples,
+            truncated: self.truncated,
+            skipped: self.skipped,
+            seconds: self.seconds,
+        }
+    }
+}
+
+/// Loads the trained nodes of a stage from its weights.
+fn load_nodes(
+    model: &Model,
+    trains: &[&str],
+    bundle: &Bundle,
+    path: &Path,
+) -> Result<(), WeightsError> {
+    for node in model.nodes.iter().filter(|node| trains.contains(&node.id.as_str())) {
+        weights::load(&node.params, bundle, &format!("{}/", node.id), path)?;
+    }
+    Ok(())
+}
