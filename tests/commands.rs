@@ -1,4 +1,5 @@
 //! The commands that don't train: what they print, and what they refuse.
+#![allow(clippy::expect_used)]
 
 mod support;
 

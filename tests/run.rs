@@ -1,4 +1,5 @@
 //! `eagle-lab run`: reproducible to the last bit, resumable from any instant, nothing done twice.
+#![allow(clippy::expect_used)]
 
 mod support;
 

@@ -44,6 +44,13 @@ pub struct Exam<'a> {
     pub batch: usize,
 }
 
+/// A sample of the data set as it is asked.
+struct Question {
+    index: usize,
+    sample: Sample,
+    prompt: Sequence,
+}
+
 /// Answers every question, in the order of the data set. `watch` hears how many are done, and stops
 /// the evaluation by returning `false`; the result is `None` then.
 ///
@@ -53,19 +60,19 @@ pub fn answer(
     exam: &Exam<'_>,
     watch: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<Option<Vec<Prediction>>, EvaluateError> {
-    let mut by_length: BTreeMap<(usize, bool), Vec<(usize, Sample, Sequence)>> = BTreeMap::new();
+    let mut by_length: BTreeMap<(usize, bool), Vec<Question>> = BTreeMap::new();
     for index in 0..exam.questions.len() {
         let sample = exam.questions.sample(index)?;
         let prompt = exam.text.prompt(&sample, exam.benchmark.max_new_tokens())?;
         let group = by_length.entry((prompt.rows.len(), prompt.pictured)).or_default();
-        group.push((index, sample, prompt));
+        group.push(Question { index, sample, prompt });
     }
     let mut answers: Vec<(usize, Prediction)> = Vec::new();
     for group in by_length.values() {
         for chunk in group.chunks(exam.batch.max(1)) {
             let texts = exam.generate(chunk)?;
-            for ((index, sample, _), text) in chunk.iter().zip(texts) {
-                answers.push((*index, exam.judge(sample, text)));
+            for (question, text) in chunk.iter().zip(texts) {
+                answers.push((question.index, exam.judge(&question.sample, text)));
             }
             if !watch(answers.len(), exam.questions.len()) {
                 return Ok(None);
@@ -108,26 +115,23 @@ impl Exam<'_> {
     }
 
     /// The answers to prompts of one length.
-    fn generate(
-        &self,
-        prompts: &[(usize, Sample, Sequence)],
-    ) -> Result<Vec<String>, EvaluateError> {
-        let visual = self.look(prompts)?;
+    fn generate(&self, asked: &[Question]) -> Result<Vec<String>, EvaluateError> {
+        let visual = self.look(asked)?;
         let mut rows: Vec<Row> = Vec::new();
-        for (at, (_, _, prompt)) in prompts.iter().enumerate() {
-            rows.extend(prompt.rows.iter().map(|row| match row {
+        for (at, question) in asked.iter().enumerate() {
+            rows.extend(question.prompt.rows.iter().map(|row| match row {
                 Row::Visual(i) => Row::Visual(at * self.text.visual_tokens + i),
                 other => *other,
             }));
         }
         let stop = self.text.template.stop(&self.text.tokenizer);
         let stop = stop.map_err(|error| EvaluateError::Text(error.to_string()))?;
-        let mut said: Vec<Vec<u32>> = vec![Vec::new(); prompts.len()];
-        let mut done = vec![false; prompts.len()];
+        let mut said: Vec<Vec<u32>> = vec![Vec::new(); asked.len()];
+        let mut done = vec![false; asked.len()];
         let mut cache = KvCache::default();
         let mut visual = visual;
         for _ in 0..self.benchmark.max_new_tokens() {
-            let next = self.next(visual.take().as_ref(), &rows, prompts.len(), &mut cache)?;
+            let next = self.next(visual.take().as_ref(), &rows, asked.len(), &mut cache)?;
             for ((said, done), &token) in said.iter_mut().zip(&mut done).zip(&next) {
                 *done |= token == stop;
                 if !*done {
@@ -149,11 +153,11 @@ impl Exam<'_> {
     }
 
     /// The visual tokens of the prompts' pictures; `None` if they have none.
-    fn look(&self, prompts: &[(usize, Sample, Sequence)]) -> Result<Option<Tensor>, EvaluateError> {
-        if !prompts.first().is_some_and(|(_, _, prompt)| prompt.pictured) {
+    fn look(&self, asked: &[Question]) -> Result<Option<Tensor>, EvaluateError> {
+        if !asked.first().is_some_and(|question| question.prompt.pictured) {
             return Ok(None);
         }
-        let samples: Vec<&Sample> = prompts.iter().map(|(_, sample, _)| sample).collect();
+        let samples: Vec<&Sample> = asked.iter().map(|question| &question.sample).collect();
         let specs = &self.model.images;
         let images = match self.blind {
             true => {

@@ -1,5 +1,5 @@
 //! Runs the program as a user does, in folders that vanish.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::expect_used)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
