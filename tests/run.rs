@@ -345,6 +345,21 @@ fn every_score_has_its_blind_twin() {
 }
 
 #[test]
+fn mirrored_pictures_give_other_numbers_and_the_same_ones_again() {
+    let (plain, one, two) = (folder(), folder(), folder());
+    let flip = ["--set", "stages.pre-training.flip=true"];
+    run(plain.path(), &[]);
+    run(one.path(), &flip);
+    run(two.path(), &["--set", "stages.pre-training.flip=true", "--threads", "1"]);
+    assert_same(one.path(), two.path());
+    let losses = |out: &std::path::Path| {
+        let sql = "SELECT value FROM metrics WHERE stage = 'pre-training' AND name = 'loss' ORDER BY step";
+        succeed(&["query", sql, "--out", text(out), "--format", "csv"])
+    };
+    assert_ne!(losses(plain.path()), losses(one.path()));
+}
+
+#[test]
 fn a_plugin_from_another_repository_runs_end_to_end() {
     let third_party = root().join("tests/third-party");
     // The same compiled dependencies as this workspace's, so that it builds in seconds.

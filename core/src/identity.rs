@@ -108,7 +108,7 @@ fn recipe(stage: &Stage) -> Value {
     let mut lr_of: Vec<(String, f64)> =
         spec.lr_of.iter().map(|(id, lr)| (id.value.clone(), *lr)).collect();
     lr_of.sort_by(|a, b| a.0.cmp(&b.0));
-    json!({
+    let mut recipe = json!({
         "epochs": spec.epochs,
         "batch": spec.batch,
         "accumulate": spec.accumulate,
@@ -123,7 +123,12 @@ fn recipe(stage: &Stage) -> Value {
         "template": spec.template.name(),
         "max_length": spec.max_length,
         "too_long": spec.too_long,
-    })
+    });
+    // A field that came later leaves the identities of those who don't use it alone.
+    if spec.flip {
+        recipe["flip"] = json!(true);
+    }
+    recipe
 }
 
 /// What a checkpoint file is: the hash of its bytes and the prefix that is taken from it.

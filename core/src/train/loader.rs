@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rayon::prelude::*;
 
-use crate::data::preprocess::{ImageSpec, prepare};
+use crate::data::preprocess::{ImageSpec, mirror, prepare};
 use crate::data::{DataError, Dataset, Sample};
 use crate::nn::ops::Row;
 use crate::seed::Rng;
@@ -62,7 +62,8 @@ impl Batch {
     }
 }
 
-/// Prepares samples: pictures as every encoder wants them, conversations as padded rows.
+/// Prepares samples: pictures as every encoder wants them, conversations as padded rows. `flipped`
+/// says of each sample whether its picture is mirrored; none is if it is empty.
 ///
 /// # Errors
 /// A picture that can't be read, or a conversation that doesn't fit; both name the sample.
@@ -70,23 +71,26 @@ pub fn assemble(
     samples: &[Sample],
     images: &[ImageSpec],
     text: &TextSpec,
+    flipped: &[bool],
 ) -> Result<Batch, DataError> {
     let encoded =
         samples.iter().map(|sample| text.encode(sample)).collect::<Result<Vec<_>, _>>()?;
     let mut batch = Batch::default();
-    let kept: Vec<(&Sample, &Sequence)> = samples
+    let kept: Vec<(usize, &Sample, &Sequence)> = samples
         .iter()
         .zip(&encoded)
-        .filter_map(|(sample, sequence)| sequence.as_ref().map(|sequence| (sample, sequence)))
+        .enumerate()
+        .filter_map(|(i, (sample, sequence))| Some((i, sample, sequence.as_ref()?)))
         .collect();
     batch.skipped = samples.len() - kept.len();
-    batch.truncated = kept.iter().filter(|(_, sequence)| sequence.truncated).count();
-    let length = kept.iter().map(|(_, sequence)| sequence.rows.len()).max().unwrap_or(0);
-    let mut seen = Vec::new();
-    for (at, (sample, sequence)) in kept.iter().enumerate() {
+    batch.truncated = kept.iter().filter(|(_, _, sequence)| sequence.truncated).count();
+    let length = kept.iter().map(|(_, _, sequence)| sequence.rows.len()).max().unwrap_or(0);
+    let (mut seen, mut mirrored) = (Vec::new(), Vec::new());
+    for (at, (i, sample, sequence)) in kept.iter().enumerate() {
         batch.ids.push(sample.id.clone());
         if sequence.pictured {
             seen.push(*sample);
+            mirrored.push(flipped.get(*i).is_some_and(|flipped| *flipped));
         }
         let first = seen.len().saturating_sub(1) * text.visual_tokens;
         batch.rows.extend(sequence.rows.iter().map(|row| match row {
@@ -99,6 +103,12 @@ pub fn assemble(
     }
     batch.pictures = seen.len();
     batch.images = pictures(&seen, images)?;
+    for (values, side) in &mut batch.images {
+        let pictures = values.chunks_exact_mut(3 * *side * *side);
+        for (picture, _) in pictures.zip(&mirrored).filter(|(_, mirrored)| **mirrored) {
+            mirror(picture, *side);
+        }
+    }
     Ok(batch)
 }
 
@@ -227,6 +237,11 @@ impl Order {
         self.total
     }
 
+    /// A coin of sample number `position` of the run.
+    fn coin(&self, position: usize) -> bool {
+        Rng::of(self.seed, &format!("flip {position}")).bits() & 1 == 1
+    }
+
     /// The data set's index of sample number `position` of the run.
     pub fn at(&mut self, position: usize) -> usize {
         let epoch = position / self.len;
@@ -254,6 +269,8 @@ pub struct Source {
     pub batch: usize,
     /// Micro-batches per step.
     pub accumulate: usize,
+    /// Whether pictures are mirrored half of the time.
+    pub flip: bool,
 }
 
 /// Prepares the batches of steps `from..to` on a background thread, two steps ahead.
@@ -285,7 +302,9 @@ impl Source {
                     .par_iter()
                     .map(|&index| self.dataset.sample(index))
                     .collect::<Result<Vec<_>, _>>()?;
-                assemble(&samples, &self.images, &self.text)
+                let flip = |&p: &usize| self.flip && order.coin(p);
+                let flipped: Vec<bool> = chunk.iter().map(flip).collect();
+                assemble(&samples, &self.images, &self.text, &flipped)
             })
             .collect()
     }

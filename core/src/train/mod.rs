@@ -155,6 +155,7 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
             text: job.text.clone(),
             batch: spec.batch,
             accumulate: spec.accumulate,
+            flip: spec.flip,
         },
         Order::new(job.seed, job.dataset.len(), spec.epochs),
         totals.steps,
