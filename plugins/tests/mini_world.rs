@@ -220,6 +220,8 @@ fn a_field_out_of_its_range_is_refused() {
         (MiniWorld { samples: 0, ..base.clone() }, "samples"),
         (MiniWorld { turns: 0, ..base.clone() }, "turns"),
         (MiniWorld { letters: (0.2, 0.1), ..base.clone() }, "letters"),
+        (MiniWorld { things: (0, 1), ..base.clone() }, "things"),
+        (MiniWorld { things: (3, 2), ..base.clone() }, "things"),
         (MiniWorld { clutter: f32::NAN, ..base }, "clutter"),
     ];
     for (world, field) in wrong {

@@ -41,6 +41,7 @@ impl MiniVqa {
             seed: self.seed,
             letters: self.letters,
             clutter: self.clutter,
+            ..MiniWorld::default()
         }
     }
 }

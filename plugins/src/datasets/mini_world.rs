@@ -36,6 +36,9 @@ eagle_core::config! {
         letters: (f32, f32) = (0.12, 0.2),
         /// Scratches, uneven light and noise: from 0 (none) to 1.
         clutter: f32 = 0.5,
+        /// Things in a picture, least and most, from 1 to 4. A count decides by itself, a relation
+        /// needs two. With (1, 1) nothing can be mixed up: a first lesson.
+        things: (usize, usize) = (1, 4),
     }
 }
 
@@ -67,6 +70,11 @@ impl DatasetConfig for MiniWorld {
         if !(0.0 < least && least <= largest && largest <= 0.3) {
             let message = "are (least, largest) with 0 < least <= largest <= 0.3";
             return Err(Misfit::field("letters", message));
+        }
+        let (fewest, most) = self.things;
+        if !(1 <= fewest && fewest <= most && most <= 4) {
+            let message = "are (least, most) with 1 <= least <= most <= 4";
+            return Err(Misfit::field("things", message));
         }
         if !(0.0..=1.0).contains(&self.clutter) {
             return Err(Misfit::field("clutter", "lies between 0 and 1"));
@@ -109,7 +117,7 @@ impl Dataset for MiniWorld {
         let others: Vec<Family> = self.families.iter().copied().filter(|&f| f != first).collect();
         let mut families = vec![first];
         families.extend(dice.shuffled(&others));
-        let look = Look { letters: self.letters, clutter: self.clutter };
+        let look = Look { letters: self.letters, clutter: self.clutter, things: self.things };
         let (scene, turns) = conversation(&families, self.turns, look, &mut dice);
         Ok(Sample {
             id: format!("mini-world/{}/{}/{index}", self.split.name(), self.seed),

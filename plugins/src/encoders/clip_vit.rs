@@ -42,6 +42,9 @@ eagle_core::config! {
         skip_last: usize = 0,
         /// Whether the final layer norm is applied to all tokens.
         post_norm: bool = false,
+        /// The standard deviation of the initial position embeddings. Hugging Face's 0.02 is small
+        /// beside the patches', so that training from nothing finds positions late.
+        position_range: f32 = 0.02,
         /// How a picture is made square: Stretch, Pad or Crop.
         fit: Fit = Fit::Pad,
     }
@@ -140,7 +143,7 @@ impl EncoderConfig for ClipVit {
         let positions = e.at("position_embedding").param(
             "weight",
             &[self.pretrained_side().pow(2) + 1, width],
-            Init::Normal(0.02),
+            Init::Normal(self.position_range),
         )?;
         let pre_norm = LayerNorm::build(&mut b.at("pre_layrnorm"), width, EPS)?;
         let blocks = (0..self.run_layers())

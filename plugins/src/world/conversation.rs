@@ -13,6 +13,8 @@ pub struct Look {
     pub letters: (f32, f32),
     /// From 0 (a plain background) to 1.
     pub clutter: f32,
+    /// Things in a picture, least and most, where no question decides their number.
+    pub things: (usize, usize),
 }
 
 /// A scene and at most `turns` questions about it, at least one: the first is of `families[0]`,
@@ -67,8 +69,10 @@ pub fn conversation(
 fn plan(asked: &[Family], look: Look, dice: &mut Dice) -> (Brief, Counted) {
     let has = |family| asked.contains(&family);
     let print = has(Family::Word) || (has(Family::Caption) && dice.coin());
+    let (least, most) = look.things;
+    let least = least.max(if has(Family::Relation) { 2 } else { 1 });
     let mut brief = Brief {
-        things: dice.within(if has(Family::Relation) { 2 } else { 1 }, 4),
+        things: dice.within(least, most.max(least)),
         alike: Alike::Nothing,
         print: print.then_some(look.letters),
         clutter: look.clutter,
