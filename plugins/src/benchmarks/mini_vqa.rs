@@ -26,6 +26,8 @@ eagle_core::config! {
         letters: (f32, f32) = (0.12, 0.2),
         /// Scratches, uneven light and noise: from 0 (none) to 1.
         clutter: f32 = 0.5,
+        /// Things in a picture, least and most, from 1 to 4. A count decides by itself.
+        things: (usize, usize) = (1, 4),
     }
 }
 
@@ -41,7 +43,7 @@ impl MiniVqa {
             seed: self.seed,
             letters: self.letters,
             clutter: self.clutter,
-            ..MiniWorld::default()
+            things: self.things,
         }
     }
 }
