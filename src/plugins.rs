@@ -44,8 +44,14 @@ fn of_kind(registry: &Registry, kind: Kind) -> Vec<&'static Entry> {
     registry.iter().filter(|entry| entry.kind == kind).collect()
 }
 
-fn first_line(entry: &Entry) -> &'static str {
-    entry.docs.first().map_or("", |line| line.trim())
+/// The first sentence of what it is.
+fn summary(entry: &Entry) -> String {
+    let lines: Vec<&str> = entry.docs.iter().map(|line| line.trim()).collect();
+    let text = lines.join(" ");
+    match text.split_once(". ") {
+        Some((first, _)) => format!("{first}."),
+        None => text,
+    }
 }
 
 fn list(registry: &Registry) -> String {
@@ -59,7 +65,7 @@ fn list(registry: &Registry) -> String {
         let _ = writeln!(text, "{}s", kind.noun());
         for entry in entries {
             let (name, krate) = (entry.name, entry.krate);
-            let _ = writeln!(text, "  {name:width$}  {krate}  {}", first_line(entry));
+            let _ = writeln!(text, "  {name:width$}  {krate}  {}", summary(entry));
         }
     }
     text
