@@ -1,0 +1,229 @@
+//! The plugins' traits: a configuration that promises and builds, and the module that it builds.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Cost, MapShape, Misfit, TokensShape};
+use crate::data::preprocess::ImageSpec;
+use crate::data::{DataError, Dataset};
+use crate::nn::Builder;
+use crate::tensor::{Param, Result as TensorResult, Tensor};
+use crate::text::{TextError, Tokenizer};
+
+/// An encoder's output: its final map, and its stage pyramid where it has one.
+#[derive(Debug, Clone)]
+pub struct Features {
+    /// `[B, N, C]`, row by row where the tokens lie on a grid.
+    pub map: Tensor,
+    /// Rows and columns, if the tokens lie on a grid.
+    pub grid: Option<(usize, usize)>,
+    /// The earlier stages of a hierarchical encoder: `[B, H, W, C]`, highest resolution first.
+    pub pyramid: Vec<Tensor>,
+}
+
+/// Looks at, or changes, what flows between the blocks of a module: `trace --all` records through
+/// it, and a fusion that injects into an encoder (LLaVA-HR) does so through it.
+pub trait Tap {
+    /// Called after block `index` of `count` of the module with its output `[B, N, C]`.
+    ///
+    /// # Errors
+    /// What the injected operations report.
+    fn after_block(&mut self, index: usize, count: usize, x: Tensor) -> TensorResult<Tensor>;
+}
+
+/// A tap that lets everything pass.
+pub struct NoTap;
+
+impl Tap for NoTap {
+    fn after_block(&mut self, _: usize, _: usize, x: Tensor) -> TensorResult<Tensor> {
+        Ok(x)
+    }
+}
+
+/// A built vision encoder.
+pub trait Encoder {
+    /// `image`: `[B, 3, S, S]`, prepared as the configuration's `image()` says.
+    ///
+    /// # Errors
+    /// Shapes that break the promise, or the device fails.
+    fn forward(&self, image: &Tensor, tap: &mut dyn Tap) -> TensorResult<Features>;
+}
+
+/// The configuration of a vision encoder.
+pub trait EncoderConfig: Debug + Send + Sync {
+    /// How a picture is to be prepared for it.
+    fn image(&self) -> ImageSpec;
+    /// The promise of its output.
+    ///
+    /// # Errors
+    /// Fields that contradict each other.
+    fn output(&self) -> Result<MapShape, Misfit>;
+    /// What a forward pass costs per image.
+    fn cost(&self) -> Cost;
+    /// The module, its parameters taken from `builder` under the reference checkpoint's names.
+    ///
+    /// # Errors
+    /// The device has no room.
+    fn build(&self, builder: &mut Builder<'_>) -> TensorResult<Box<dyn Encoder>>;
+}
+
+/// A built fusion.
+pub trait Fusion {
+    /// The experts' features in the order of `from`, to visual tokens `[B, N, C]`.
+    ///
+    /// # Errors
+    /// Shapes that break the promise, or the device fails.
+    fn forward(&self, inputs: &[Features]) -> TensorResult<Tensor>;
+}
+
+/// The configuration of a fusion.
+pub trait FusionConfig: Debug + Send + Sync {
+    /// The promise of its output.
+    ///
+    /// # Errors
+    /// Inputs that it can't join.
+    fn output(&self, inputs: &[MapShape]) -> Result<TokensShape, Misfit>;
+    /// What a forward pass costs per image.
+    fn cost(&self, inputs: &[MapShape]) -> Cost;
+    /// The module.
+    ///
+    /// # Errors
+    /// The device has no room.
+    fn build(
+        &self,
+        inputs: &[MapShape],
+        builder: &mut Builder<'_>,
+    ) -> TensorResult<Box<dyn Fusion>>;
+}
+
+/// A built projector.
+pub trait Projector {
+    /// Visual tokens `[B, N, C]` to `[B, M, llm_width]`.
+    ///
+    /// # Errors
+    /// Shapes that break the promise, or the device fails.
+    fn forward(&self, tokens: &Tensor) -> TensorResult<Tensor>;
+}
+
+/// The configuration of a projector. `llm_width` is the width of the LLM that reads its tokens.
+pub trait ProjectorConfig: Debug + Send + Sync {
+    /// The promise of its output.
+    ///
+    /// # Errors
+    /// An input that it can't project.
+    fn output(&self, input: TokensShape, llm_width: usize) -> Result<TokensShape, Misfit>;
+    /// What a forward pass costs per image.
+    fn cost(&self, input: TokensShape, llm_width: usize) -> Cost;
+    /// The module.
+    ///
+    /// # Errors
+    /// The device has no room.
+    fn build(
+        &self,
+        input: TokensShape,
+        llm_width: usize,
+        builder: &mut Builder<'_>,
+    ) -> TensorResult<Box<dyn Projector>>;
+}
+
+/// Keys and values of the positions that an LLM has seen, per layer; it starts empty.
+#[derive(Debug, Default)]
+pub struct KvCache {
+    /// Per layer: keys and values, each `[B, T, H, D]`; `None` before the first position.
+    pub layers: Vec<Option<(Tensor, Tensor)>>,
+}
+
+impl KvCache {
+    /// The number of positions seen.
+    pub fn len(&self) -> usize {
+        self.layers.first().and_then(Option::as_ref).map_or(0, |(keys, _)| keys.shape()[1])
+    }
+
+    /// Whether no position was seen.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A built decoder-only LLM.
+pub trait Llm {
+    /// The token embeddings `[V, C]`.
+    fn embeddings(&self) -> &Param;
+    /// The output head `[V, C]` (the embeddings themselves where they are tied).
+    fn head(&self) -> &Param;
+    /// Embedded positions `[B, T, C]` to the final hidden states `[B, T, C]`, after the last norm.
+    /// With a cache, `x` continues what the cache has seen.
+    ///
+    /// # Errors
+    /// Shapes that break the promise, or the device fails.
+    fn forward(
+        &self,
+        x: &Tensor,
+        cache: Option<&mut KvCache>,
+        tap: &mut dyn Tap,
+    ) -> TensorResult<Tensor>;
+}
+
+/// The configuration of an LLM.
+pub trait LlmConfig: Debug + Send + Sync {
+    /// The width of its token embeddings.
+    fn width(&self) -> usize;
+    /// The number of its token embeddings.
+    fn vocabulary(&self) -> usize;
+    /// The longest sequence, visual tokens included.
+    fn context(&self) -> usize;
+    /// Its tokenizer. A relative path starts at `base`, the experiment file's folder.
+    ///
+    /// # Errors
+    /// A file that can't be read or isn't a tokenizer.
+    fn tokenizer(&self, base: &Path) -> Result<Tokenizer, TextError>;
+    /// Fields that contradict each other.
+    ///
+    /// # Errors
+    /// The first one.
+    fn validate(&self) -> Result<(), Misfit>;
+    /// What a forward pass over `length` positions costs per sample.
+    fn cost(&self, length: usize) -> Cost;
+    /// The module.
+    ///
+    /// # Errors
+    /// The device has no room.
+    fn build(&self, builder: &mut Builder<'_>) -> TensorResult<Box<dyn Llm>>;
+}
+
+/// The configuration of a data set.
+pub trait DatasetConfig: Debug + Send + Sync {
+    /// Fields that contradict each other, or a required one that is missing.
+    ///
+    /// # Errors
+    /// The first one.
+    fn validate(&self) -> Result<(), Misfit>;
+    /// The data set. A relative path starts at `base`, the experiment file's folder.
+    ///
+    /// # Errors
+    /// A file that can't be read or isn't what it should be.
+    fn open(&self, base: &Path) -> Result<Arc<dyn Dataset>, DataError>;
+}
+
+/// The configuration of a benchmark.
+pub trait BenchmarkConfig: Debug + Send + Sync {
+    /// Its name in tables, unique within an experiment: `mini-colour`.
+    fn name(&self) -> String;
+    /// The name of its metric: `accuracy`, `exact-match`.
+    fn metric(&self) -> &'static str;
+    /// Fields that contradict each other, or a required one that is missing.
+    ///
+    /// # Errors
+    /// The first one.
+    fn validate(&self) -> Result<(), Misfit>;
+    /// Its questions: samples whose last turn is to be answered.
+    ///
+    /// # Errors
+    /// A file that can't be read or isn't what it should be.
+    fn open(&self, base: &Path) -> Result<Arc<dyn Dataset>, DataError>;
+    /// The longest answer, in tokens.
+    fn max_new_tokens(&self) -> usize;
+    /// The score of one prediction, 0 to 1; the benchmark's value is the mean.
+    fn score(&self, prediction: &str, answer: &str) -> f64;
+}
