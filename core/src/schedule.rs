@@ -27,8 +27,10 @@ pub struct Planned {
     pub output: Port,
     /// Its parameters, in values.
     pub parameters: u64,
-    /// Whether it gets updates.
+    /// Whether it gets updates, all of it or a part.
     pub trained: bool,
+    /// Its parameters that do, in values.
+    pub parameters_trained: u64,
     /// Whether gradients pass through it.
     pub records: bool,
     /// What its forward pass costs per sample.
@@ -58,8 +60,11 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
     let mut nodes: Vec<Planned> = Vec::new();
     for &index in &graph.order {
         let node = &graph.dag[index];
-        let trained =
-            spec.is_some_and(|stage| stage.trains.contains(&index)) && !node.params.is_empty();
+        let gets_updates =
+            |(i, _): &(usize, _)| spec.is_some_and(|stage| stage.trains_param(index, *i));
+        let updated = node.params.iter().enumerate().filter(gets_updates);
+        let parameters_trained = sum(updated.map(|(_, param)| param.len() as u64));
+        let trained = parameters_trained > 0;
         let behind = node.inputs.iter().any(|source| match source {
             Source::Node(input) => nodes.iter().any(|done| done.index == *input && done.records),
             Source::Image | Source::Text => false,
@@ -71,6 +76,7 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
             output: node.output.clone(),
             parameters: node.parameters() as u64,
             trained,
+            parameters_trained,
             records: trained || behind,
             cost: node.cost,
             index,
@@ -88,9 +94,9 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
 impl Schedule {
     /// Parameters that get updates, and those that don't.
     pub fn parameters(&self) -> (u64, u64) {
-        let of =
-            |trained| sum(self.nodes.iter().filter(|n| n.trained == trained).map(|n| n.parameters));
-        (of(true), of(false))
+        let trained = sum(self.nodes.iter().map(|n| n.parameters_trained));
+        let frozen = self.nodes.iter().map(|n| n.parameters - n.parameters_trained);
+        (trained, sum(frozen))
     }
 
     /// The ids of the frozen prefix: what can be computed once per sample.
@@ -110,8 +116,8 @@ impl Schedule {
 
     /// Bytes of weights, gradients and optimiser moments.
     pub fn state_bytes(&self) -> u64 {
-        let bytes = |n: &Planned| n.parameters.saturating_mul(if n.trained { 16 } else { 4 });
-        sum(self.nodes.iter().map(bytes))
+        let (trained, frozen) = self.parameters();
+        trained.saturating_mul(16).saturating_add(frozen.saturating_mul(4))
     }
 
     /// Bytes of activations at the peak of a step: all that recording nodes keep, and the largest
@@ -174,7 +180,9 @@ impl fmt::Display for Schedule {
 
 impl Planned {
     fn row(&self) -> [String; 6] {
+        let in_part = format!("trained in part ({})", count(self.parameters_trained));
         let state = match (self.trained, self.records) {
+            (true, _) if self.parameters_trained < self.parameters => &in_part,
             (true, _) => "trained",
             (false, true) => "frozen, passes gradients",
             (false, false) => "frozen",
