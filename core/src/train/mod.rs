@@ -140,6 +140,7 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
     let spec = &job.stage.spec;
     let steps = steps(job.stage, job.dataset.len());
     let tape = Tape::recording();
+    tape.set_checkpointing(spec.gradient_checkpointing);
     job.model.train(&job.trains, &tape);
     let mut optimizer = Optimizer::new(job.model, spec, steps);
     let mut checkpoint = Checkpoint::at(job.folder);
