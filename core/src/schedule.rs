@@ -52,6 +52,8 @@ pub struct Schedule {
     pub length: usize,
     /// Samples per forward pass.
     pub batch: usize,
+    /// Whether blocks keep their inputs alone.
+    pub gradient_checkpointing: bool,
 }
 
 /// Plans stage number `stage` of the graph.
@@ -88,6 +90,7 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
         visual_tokens: graph.visual_tokens(),
         length: graph.length(stage),
         batch: spec.map_or(1, |stage| stage.spec.batch),
+        gradient_checkpointing: spec.is_some_and(|stage| stage.spec.gradient_checkpointing),
     }
 }
 
@@ -105,13 +108,19 @@ impl Schedule {
     }
 
     /// FLOPs of a training step per sample: every node's forward pass, and for those that record
-    /// the input gradient, for those that train the weight gradient.
+    /// the input gradient, for those that train the weight gradient; under gradient checkpointing
+    /// the blocks' forward pass twice.
     pub fn flops_per_sample(&self) -> u64 {
         let passes = |node: &Planned| {
             let through = self.nodes.iter().any(|n| n.records && node.inputs.contains(&n.id));
             1 + u64::from(through) + u64::from(node.trained)
         };
-        sum(self.nodes.iter().map(|node| node.cost.flops.saturating_mul(passes(node))))
+        let again = |node: &Planned| match self.gradient_checkpointing && node.records {
+            true => node.cost.block_flops,
+            false => 0,
+        };
+        let flops = |n: &Planned| n.cost.flops.saturating_mul(passes(n)).saturating_add(again(n));
+        sum(self.nodes.iter().map(flops))
     }
 
     /// Bytes of weights, gradients and optimiser moments.
@@ -123,7 +132,12 @@ impl Schedule {
     /// Bytes of activations at the peak of a step: all that recording nodes keep, and the largest
     /// of those that keep nothing.
     pub fn activation_bytes(&self) -> u64 {
-        let kept = sum(self.nodes.iter().filter(|n| n.records).map(|n| n.cost.activations));
+        let recording = self.nodes.iter().filter(|n| n.records).map(|n| n.cost);
+        let recording = recording.fold(Cost::default(), |sum, cost| sum + cost);
+        let kept = match self.gradient_checkpointing {
+            true => recording.checkpointed_activations(),
+            false => recording.activations,
+        };
         let passing = self.nodes.iter().filter(|n| !n.records).map(|n| n.cost.activations).max();
         kept.saturating_add(passing.unwrap_or(0)).saturating_mul(4 * self.batch as u64)
     }

@@ -138,6 +138,7 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
     let spec = &job.stage.spec;
     let steps = steps(job.stage, job.dataset.len());
     let tape = Tape::recording();
+    tape.set_checkpointing(spec.gradient_checkpointing);
     job.model.train(job.stage, &tape);
     let mut optimizer = Optimizer::new(job.model, job.stage, steps);
     let mut checkpoint = Checkpoint::at(job.folder);

@@ -1,12 +1,14 @@
 //! Layers: parameters under the field's names, and the operation that they feed.
 
 mod attention;
+mod checkpoint;
 mod linear;
 mod mlp;
 mod norm;
 mod rope;
 
 pub use attention::{Attention, AttentionNames};
+pub use checkpoint::checkpointed;
 pub use linear::{Conv2d, DepthwiseConv2d, Linear};
 pub use mlp::{GatedMlp, Mlp};
 pub use norm::{LayerNorm, RmsNorm};
