@@ -109,7 +109,7 @@ impl EncoderConfig for ConvNext {
         let stages = (0..self.depths.len())
             .map(|i| self.stage(i, &mut b.at("stages").at(i)))
             .collect::<Result<_>>()?;
-        Ok(Box::new(Module { side: self.side(0), stem_conv, stem_norm, stages }))
+        Ok(Box::new(Module { patch, stem_conv, stem_norm, stages }))
     }
 }
 
@@ -162,7 +162,7 @@ impl Block {
 }
 
 struct Module {
-    side: usize,
+    patch: usize,
     stem_conv: Conv2d,
     stem_norm: LayerNorm,
     stages: Vec<Stage>,
@@ -171,8 +171,9 @@ struct Module {
 impl Encoder for Module {
     fn forward(&self, image: &Tensor, tap: &mut dyn Tap) -> Result<Features> {
         let x = self.stem_norm.forward(&self.stem_conv.patches(image)?)?;
-        let [batch, _, width] = x.dims("ConvNext")?;
-        let mut x = x.reshape(&[batch, self.side, self.side, width])?; // [B, H, W, C]
+        let [batch, _, height, width] = image.dims("ConvNext")?;
+        let (rows, columns) = (height / self.patch, width / self.patch);
+        let mut x = x.reshape(&[batch, rows, columns, x.rows().1])?; // [B, H, W, C]
         let count = self.stages.iter().map(|stage| stage.blocks.len()).sum();
         let mut index = 0;
         let mut pyramid = Vec::new();
