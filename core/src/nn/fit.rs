@@ -36,3 +36,21 @@ pub fn even_heads(width: usize, heads: usize) -> Result<(), Misfit> {
     }
     Ok(())
 }
+
+/// The blocks that a field lists must be among `layers`.
+///
+/// # Errors
+/// One isn't.
+pub fn blocks_exist(
+    blocks: &[usize],
+    field: &'static str,
+    layers: usize,
+) -> Result<(), Misfit> {
+    match blocks.iter().find(|block| **block >= layers) {
+        None => Ok(()),
+        Some(block) => {
+            let message = format!("block {block} of {layers}: they are counted from 0");
+            Err(Misfit::field(field, message))
+        }
+    }
+}

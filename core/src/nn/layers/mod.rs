@@ -12,4 +12,4 @@ pub use linear::{Conv2d, DepthwiseConv2d, Linear};
 pub use mlp::{GatedMlp, Mlp};
 pub use norm::{LayerNorm, RmsNorm};
 pub use rope::{Rope, Rope2d};
-pub use windows::Windows;
+pub use windows::within_windows;
