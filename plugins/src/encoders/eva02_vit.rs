@@ -94,9 +94,7 @@ impl EncoderConfig for Eva02Vit {
             let message = format!("heads of {} channels can't turn", self.width / self.heads);
             return Err(Misfit::field("heads", message).help("use heads of 4, 8, 12 … channels"));
         }
-        if self.window > 0 {
-            fit::blocks_exist(&self.global_blocks, "global_blocks", self.layers)?;
-        }
+        fit::windows(self.window, self.side(), &self.global_blocks, self.layers)?;
         Ok(MapShape::on_grid((self.side(), self.side()), self.width))
     }
 
