@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::graph::{Graph, Source, Stage};
 use crate::spec::Weights;
+use crate::weights::{Files, WeightsError};
 
 /// Raised when the same configuration comes to give other numbers.
 const ENGINE: u32 = 1;
@@ -145,14 +146,19 @@ fn recipe(stage: &Stage) -> Value {
     recipe
 }
 
-/// What a checkpoint file is: the hash of its bytes and the prefix that is taken from it.
+/// What a checkpoint is: the hash of its bytes (of all shards, one after the other) and the prefix
+/// that is taken from it.
 ///
 /// # Errors
-/// The file can't be read.
-pub fn file(path: &Path, weights: &Weights) -> std::io::Result<Value> {
+/// A file can't be read.
+pub fn file(path: &Path, weights: &Weights) -> Result<Value, WeightsError> {
     let mut hasher = blake3::Hasher::new();
-    let mut reader = std::fs::File::open(path)?;
-    std::io::copy(&mut reader, &mut hasher)?;
+    for part in Files::parts(path)? {
+        let reader = std::fs::File::open(&part);
+        reader
+            .and_then(|mut reader| std::io::copy(&mut reader, &mut hasher))
+            .map_err(|error| WeightsError::Io { path: part, error })?;
+    }
     let prefix = match weights {
         Weights::File { prefix, .. } => prefix.as_str(),
         Weights::Random | Weights::From { .. } => "",

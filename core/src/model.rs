@@ -12,7 +12,7 @@ use crate::registry::{
 };
 use crate::seed;
 use crate::tensor::{Dev, Param, Result, Tape, Tensor, TensorError};
-use crate::weights::WeightsError;
+use crate::weights::{Files, Keys, WeightsError, load_files};
 
 /// Why a model can't be built.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +70,8 @@ pub struct ModelNode {
     pub id: String,
     /// Its parameters, under the names of its reference checkpoint.
     pub params: Vec<Param>,
+    /// What checkpoints of its reference have beside or instead of those names.
+    pub keys: Keys,
     index: NodeIndex,
     module: Module,
     /// Positions in [`Model::nodes`], in the order of `from`.
@@ -109,7 +111,8 @@ pub fn build(graph: &Graph, dev: &Dev) -> std::result::Result<Model, ModelError>
         let module = build_module(graph, index, &mut store, &mut model.images)
             .map_err(|error| ModelError::Build { node: node.id.clone(), error })?;
         let params = store.into_params();
-        model.nodes.push(ModelNode { id: node.id.clone(), params, index, module, inputs });
+        let keys = node.plugin.keys();
+        model.nodes.push(ModelNode { id: node.id.clone(), params, keys, index, module, inputs });
     }
     Ok(model)
 }
@@ -146,6 +149,18 @@ fn build_module(
             return Err(TensorError::Shape { op: "build", detail: "not a node".into() });
         }
     })
+}
+
+impl ModelNode {
+    /// Sets its parameters from a checkpoint: what stands there under `prefix`.
+    ///
+    /// # Errors
+    /// A checkpoint that can't be read or doesn't fit.
+    pub fn load(&self, path: &std::path::Path, prefix: &str) -> Result<(), ModelError> {
+        let loaded = Files::open(path)
+            .and_then(|files| load_files(&self.params, &files, prefix, &self.keys));
+        loaded.map_err(|error| ModelError::Weights { node: self.id.clone(), error })
+    }
 }
 
 impl Model {
