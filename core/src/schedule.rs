@@ -3,7 +3,8 @@
 //!
 //! A node *trains* if the stage lists it and it has parameters. A node *records* if gradients must
 //! pass through it: if it trains, or if any of its inputs records. A frozen LLM behind a trained
-//! projector records and is not trained. The nodes that don't record are the frozen prefix: their
+//! projector records and is not trained; so does a frozen encoder into which a trained fusion injects.
+//! The nodes that don't record are the frozen prefix: their
 //! outputs depend on the sample alone.
 
 use std::fmt;
@@ -11,7 +12,7 @@ use std::fmt;
 use petgraph::graph::NodeIndex;
 use serde::Serialize;
 
-use crate::graph::{Graph, Port, Source};
+use crate::graph::{Graph, Port, Source, Stage};
 use crate::registry::Cost;
 
 /// One node in one stage.
@@ -33,6 +34,12 @@ pub struct Planned {
     pub records: bool,
     /// What its forward pass costs per sample.
     pub cost: Cost,
+    /// The fusion that injects between its blocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub injected_by: Option<String>,
+    /// Whether something that it reads, or that is injected into it, needs a gradient.
+    #[serde(skip)]
+    behind: bool,
     #[serde(skip)]
     index: NodeIndex,
 }
@@ -58,12 +65,19 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
     let mut nodes: Vec<Planned> = Vec::new();
     for &index in &graph.order {
         let node = &graph.dag[index];
-        let trained =
-            spec.is_some_and(|stage| stage.trains.contains(&index)) && !node.params.is_empty();
-        let behind = node.inputs.iter().any(|source| match source {
-            Source::Node(input) => nodes.iter().any(|done| done.index == *input && done.records),
-            Source::Image | Source::Text => false,
-        });
+        let trains = |index| {
+            spec.is_some_and(|stage: &Stage| stage.trains.contains(&index))
+                && !graph.dag[index].params.is_empty()
+        };
+        let recorded = |index: NodeIndex| {
+            graph.dag[index].inputs.iter().any(|source| match source {
+                Source::Node(input) => nodes.iter().any(|n| n.index == *input && n.records),
+                Source::Image | Source::Text => false,
+            })
+        };
+        let injector = graph.injector(index);
+        let trained = trains(index);
+        let behind = recorded(index) || injector.is_some_and(|f| trains(f) || recorded(f));
         nodes.push(Planned {
             id: node.id.clone(),
             plugin: node.name.clone(),
@@ -73,6 +87,8 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
             trained,
             records: trained || behind,
             cost: node.cost,
+            injected_by: injector.map(|fusion| graph.dag[fusion].id.clone()),
+            behind,
             index,
         });
     }
@@ -101,10 +117,7 @@ impl Schedule {
     /// FLOPs of a training step per sample: every node's forward pass, and for those that record
     /// the input gradient, for those that train the weight gradient.
     pub fn flops_per_sample(&self) -> u64 {
-        let passes = |node: &Planned| {
-            let through = self.nodes.iter().any(|n| n.records && node.inputs.contains(&n.id));
-            1 + u64::from(through) + u64::from(node.trained)
-        };
+        let passes = |node: &Planned| 1 + u64::from(node.behind) + u64::from(node.trained);
         sum(self.nodes.iter().map(|node| node.cost.flops.saturating_mul(passes(node))))
     }
 
@@ -180,10 +193,11 @@ impl Planned {
             (false, false) => "frozen",
         };
         let state = if self.parameters == 0 && !self.records { "" } else { state };
+        let injected = self.injected_by.iter().map(|fusion| format!(" + {fusion}"));
         [
             self.id.clone(),
             self.plugin.clone(),
-            self.inputs.join(", "),
+            injected.fold(self.inputs.join(", "), |text, more| text + &more),
             self.output.to_string(),
             count(self.parameters),
             if self.parameters == 0 && state == "frozen, passes gradients" {
@@ -238,6 +252,9 @@ pub fn dot(schedule: &Schedule) -> String {
             id = node.id,
             plugin = node.plugin
         );
+        if let Some(fusion) = &node.injected_by {
+            text += &format!("  \"{fusion}\" -> \"{}\" [style = dashed];\n", node.id);
+        }
         for input in &node.inputs {
             let label = schedule.nodes.iter().find(|n| n.id == *input);
             let label = label.map(|n| n.output.to_string()).unwrap_or_default();

@@ -4,10 +4,12 @@ mod attention;
 mod linear;
 mod mlp;
 mod norm;
+mod norm_linear;
 mod rope;
 
 pub use attention::{Attention, AttentionNames};
 pub use linear::{Conv2d, DepthwiseConv2d, Linear};
 pub use mlp::{GatedMlp, Mlp};
 pub use norm::{LayerNorm, RmsNorm};
+pub use norm_linear::NormLinear;
 pub use rope::Rope;

@@ -5,6 +5,7 @@ mod activation;
 mod attention;
 mod conv;
 mod cross_entropy;
+mod deformable;
 mod elementwise;
 mod embedding;
 mod grid_sample;
@@ -13,6 +14,7 @@ mod linear;
 mod norm;
 mod resize;
 mod rotary;
+mod softmax;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +22,8 @@ pub use activation::{Activation, activate, swiglu};
 pub use attention::{AttentionSpec, attention};
 pub use conv::{conv2d, depthwise_conv2d, patch_embed};
 pub use cross_entropy::{cross_entropy, softmax_cross_entropy};
-pub use elementwise::{add, add_rows, mul, mul_channels, scale, sub};
+pub use deformable::deformable_attention;
+pub use elementwise::{add, add_rows, mul, mul_channels, scale, scale_rows, sub};
 pub use embedding::{Row, embedding, gather_rows, splice};
 pub use grid_sample::grid_sample;
 pub use layout::{average_pool, concat, mean_rows, narrow, pixel_shuffle, pixel_unshuffle};
@@ -28,6 +31,7 @@ pub use linear::{linear, matmul};
 pub use norm::{layer_norm, rms_norm};
 pub use resize::{resize_bicubic, resize_bilinear};
 pub use rotary::{RotaryLayout, rotary, rotary_with};
+pub use softmax::softmax;
 
 use crate::tensor::{Result, TensorError};
 
