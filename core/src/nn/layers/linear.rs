@@ -36,6 +36,12 @@ impl Linear {
         Ok(Linear { weight, bias })
     }
 
+    /// The layer of a `weight [outputs, inputs]` and a `bias [outputs]` that a checkpoint doesn't
+    /// keep under one path.
+    pub fn of(weight: Param, bias: Option<Param>) -> Linear {
+        Linear { weight, bias }
+    }
+
     /// `[…, inputs]` to `[…, outputs]`.
     ///
     /// # Errors

@@ -6,10 +6,12 @@ mod mlp;
 mod norm;
 mod norm_linear;
 mod rope;
+mod windows;
 
 pub use attention::{Attention, AttentionNames};
 pub use linear::{Conv2d, DepthwiseConv2d, Linear};
 pub use mlp::{GatedMlp, Mlp};
 pub use norm::{LayerNorm, RmsNorm};
 pub use norm_linear::NormLinear;
-pub use rope::Rope;
+pub use rope::{Rope, Rope2d};
+pub use windows::Windows;

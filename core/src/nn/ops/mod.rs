@@ -24,12 +24,12 @@ pub use conv::{conv2d, depthwise_conv2d, patch_embed};
 pub use cross_entropy::{cross_entropy, softmax_cross_entropy};
 pub use deformable::deformable_attention;
 pub use elementwise::{add, add_rows, mul, mul_channels, scale, scale_rows, sub};
-pub use embedding::{Row, embedding, gather_rows, splice};
+pub use embedding::{Row, embedding, gather_or_zeros, gather_rows, splice};
 pub use grid_sample::grid_sample;
 pub use layout::{average_pool, concat, mean_rows, narrow, pixel_shuffle, pixel_unshuffle};
 pub use linear::{linear, matmul};
 pub use norm::{layer_norm, rms_norm};
-pub use resize::{resize_bicubic, resize_bilinear};
+pub use resize::{resize_bicubic, resize_bilinear, resize_bilinear_antialias};
 pub use rotary::{RotaryLayout, rotary, rotary_with};
 pub use softmax::softmax;
 
