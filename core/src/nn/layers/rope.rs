@@ -67,8 +67,7 @@ impl Rope2d {
         let (half, bands) = (head_width / 2, head_width / 4);
         let angle = |at: usize| {
             let (cell, i) = (at / half, at % half);
-            let (place, band) =
-                if i < bands { (cell / side, i) } else { (cell % side, i - bands) };
+            let (place, band) = if i < bands { (cell / side, i) } else { (cell % side, i - bands) };
             // As the reference: place and frequency are rounded to f32 before they meet.
             let frequency = (1.0 / theta.powf((2 * band) as f64 / half as f64)) as f32;
             place as f32 / side as f32 * pretrained as f32 * frequency
