@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::work::{Opened, Work, stages_until, usable};
-use super::{Lab, LabError, Observer};
+use super::{Lab, LabError, Observer, Part, claim};
 use crate::graph::Stage;
 use crate::model::{self, Model, ModelError};
 use crate::record::{self, RecordError, StageRecord};
@@ -108,7 +108,7 @@ impl Lab<'_> {
     ) -> Result<bool, LabError> {
         let (graph, stage, opened) = (work.graph, &work.graph.stages[index], &work.stages[index]);
         let name = &stage.spec.name.value;
-        let _claim = record::claim(&opened.folder)?;
+        let _claim = claim(&opened.folder, Part::Stage, watch)?;
         if own && self.forgets(&opened.id) {
             tracing::info!(stage = name, id = opened.id, "forced: forgotten");
             record::remove_contents(&opened.folder)?;
