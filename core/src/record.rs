@@ -224,6 +224,9 @@ pub struct Manifest {
     pub study: Option<String>,
     /// What tells it from the other trials of its study; the experiment's name otherwise.
     pub trial: String,
+    /// Its place among its study's trials, from 0.
+    #[serde(default)]
+    pub position: Option<u64>,
     /// The root of every use of chance.
     pub seed: u64,
     /// The varied fields of a trial and their values.
@@ -260,6 +263,10 @@ pub struct Manifest {
     pub machine: Machine,
     /// Its stages.
     pub stages: Vec<StageRecord>,
+    /// The stages of the experiments that it takes weights from, and of those that they do, each
+    /// once: those that they take weights from first.
+    #[serde(default)]
+    pub sources: Vec<StageRecord>,
     /// Its scores.
     pub scores: Vec<Score>,
 }

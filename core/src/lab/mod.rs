@@ -124,6 +124,8 @@ pub struct Labels {
     pub study: Option<String>,
     /// What tells the trial from the others.
     pub trial: Option<String>,
+    /// The trial's place in its study, from 0.
+    pub position: Option<u64>,
     /// The varied fields and their values.
     pub axes: std::collections::BTreeMap<String, String>,
     /// The program's version, the commit of the checkout that it is run in, the command line.
@@ -254,6 +256,7 @@ impl<'a> Lab<'a> {
             manifest.stages.push(stages::totals(opened)?.record(name, &opened.id));
         }
         record::write_text(&folder.join("metrics.jsonl"), &metrics)?;
+        stages::of_sources(work, &mut manifest.sources)?;
         manifest.seconds = manifest.stages.iter().map(|stage| stage.seconds).sum();
         let samples: usize = manifest.stages.iter().map(|stage| stage.samples).sum();
         manifest.samples_per_second = samples as f64 / manifest.seconds.max(1e-9);
@@ -375,6 +378,7 @@ fn manifest(graph: &Graph, labels: &Labels, started: String) -> Manifest {
         experiment: graph.name.clone(),
         study: labels.study.clone(),
         trial: labels.trial_name(graph),
+        position: labels.position,
         seed: graph.seed,
         axes: labels.axes.clone(),
         status: Status::Running,
@@ -392,6 +396,7 @@ fn manifest(graph: &Graph, labels: &Labels, started: String) -> Manifest {
         command,
         machine: record::machine(labels.threads),
         stages: Vec::new(),
+        sources: Vec::new(),
         scores: Vec::new(),
     }
 }

@@ -23,6 +23,19 @@ pub(super) fn totals(stage: &Opened) -> Result<Totals, RecordError> {
     Ok(record::read_json(&stage.folder.join(TOTALS))?.unwrap_or_default())
 }
 
+/// What the stages of the experiments that weights come from say of themselves, each once.
+pub(super) fn of_sources(work: &Work<'_>, found: &mut Vec<StageRecord>) -> Result<(), RecordError> {
+    for source in work.sources.values() {
+        of_sources(source, found)?;
+        for (stage, opened) in source.graph.stages.iter().zip(&source.stages) {
+            if found.iter().all(|known| known.id != opened.id) {
+                found.push(totals(opened)?.record(&stage.spec.name.value, &opened.id));
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Lab<'_> {
     /// The model after its first `count` stages; `None` if the user stopped it. `own` stages are
     /// those of the experiment that is run, not of one that it takes weights from.
