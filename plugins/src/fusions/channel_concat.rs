@@ -22,6 +22,10 @@ eagle_core::register!(fusion ChannelConcat, examples [
 ]);
 
 impl FusionConfig for ChannelConcat {
+    fn reads_pyramids(&self) -> bool {
+        false
+    }
+
     fn output(&self, inputs: &[MapShape]) -> std::result::Result<TokensShape, Misfit> {
         if self.grid == 0 {
             return Err(Misfit::field("grid", "a grid of 0 has no tokens"));
