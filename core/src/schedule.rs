@@ -12,7 +12,7 @@ use std::fmt;
 use petgraph::graph::NodeIndex;
 use serde::Serialize;
 
-use crate::graph::{Graph, Port, Source, Stage};
+use crate::graph::{Graph, Port, Source};
 use crate::registry::Cost;
 
 /// One node in one stage.
@@ -28,8 +28,10 @@ pub struct Planned {
     pub output: Port,
     /// Its parameters, in values.
     pub parameters: u64,
-    /// Whether it gets updates.
+    /// Whether it gets updates, all of it or a part.
     pub trained: bool,
+    /// Its parameters that do, in values.
+    pub parameters_trained: u64,
     /// Whether gradients pass through it.
     pub records: bool,
     /// What its forward pass costs per sample.
@@ -57,6 +59,8 @@ pub struct Schedule {
     pub length: usize,
     /// Samples per forward pass.
     pub batch: usize,
+    /// Whether blocks keep their inputs alone.
+    pub gradient_checkpointing: bool,
 }
 
 /// Plans stage number `stage` of the graph.
@@ -65,9 +69,11 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
     let mut nodes: Vec<Planned> = Vec::new();
     for &index in &graph.order {
         let node = &graph.dag[index];
-        let trains = |index| {
-            spec.is_some_and(|stage: &Stage| stage.trains.contains(&index))
-                && !graph.dag[index].params.is_empty()
+        let trained_of = |index: NodeIndex| {
+            let gets_updates =
+                |(i, _): &(usize, _)| spec.is_some_and(|stage| stage.trains_param(index, *i));
+            let updated = graph.dag[index].params.iter().enumerate().filter(gets_updates);
+            sum(updated.map(|(_, param)| param.len() as u64))
         };
         let recorded = |index: NodeIndex| {
             graph.dag[index].inputs.iter().any(|source| match source {
@@ -76,8 +82,10 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
             })
         };
         let injector = graph.injector(index);
-        let trained = trains(index);
-        let behind = recorded(index) || injector.is_some_and(|f| trains(f) || recorded(f));
+        let parameters_trained = trained_of(index);
+        let trained = parameters_trained > 0;
+        let behind = recorded(index)
+            || injector.is_some_and(|fusion| trained_of(fusion) > 0 || recorded(fusion));
         nodes.push(Planned {
             id: node.id.clone(),
             plugin: node.name.clone(),
@@ -85,6 +93,7 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
             output: node.output.clone(),
             parameters: node.parameters() as u64,
             trained,
+            parameters_trained,
             records: trained || behind,
             cost: node.cost,
             injected_by: injector.map(|fusion| graph.dag[fusion].id.clone()),
@@ -98,15 +107,16 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
         visual_tokens: graph.visual_tokens(),
         length: graph.length(stage),
         batch: spec.map_or(1, |stage| stage.spec.batch),
+        gradient_checkpointing: spec.is_some_and(|stage| stage.spec.gradient_checkpointing),
     }
 }
 
 impl Schedule {
     /// Parameters that get updates, and those that don't.
     pub fn parameters(&self) -> (u64, u64) {
-        let of =
-            |trained| sum(self.nodes.iter().filter(|n| n.trained == trained).map(|n| n.parameters));
-        (of(true), of(false))
+        let trained = sum(self.nodes.iter().map(|n| n.parameters_trained));
+        let frozen = self.nodes.iter().map(|n| n.parameters - n.parameters_trained);
+        (trained, sum(frozen))
     }
 
     /// The ids of the frozen prefix: what can be computed once per sample.
@@ -115,22 +125,33 @@ impl Schedule {
     }
 
     /// FLOPs of a training step per sample: every node's forward pass, and for those that record
-    /// the input gradient, for those that train the weight gradient.
+    /// the input gradient, for those that train the weight gradient; under gradient checkpointing
+    /// the blocks' forward pass twice.
     pub fn flops_per_sample(&self) -> u64 {
         let passes = |node: &Planned| 1 + u64::from(node.behind) + u64::from(node.trained);
-        sum(self.nodes.iter().map(|node| node.cost.flops.saturating_mul(passes(node))))
+        let again = |node: &Planned| match self.gradient_checkpointing && node.records {
+            true => node.cost.block_flops,
+            false => 0,
+        };
+        let flops = |n: &Planned| n.cost.flops.saturating_mul(passes(n)).saturating_add(again(n));
+        sum(self.nodes.iter().map(flops))
     }
 
     /// Bytes of weights, gradients and optimiser moments.
     pub fn state_bytes(&self) -> u64 {
-        let bytes = |n: &Planned| n.parameters.saturating_mul(if n.trained { 16 } else { 4 });
-        sum(self.nodes.iter().map(bytes))
+        let (trained, frozen) = self.parameters();
+        trained.saturating_mul(16).saturating_add(frozen.saturating_mul(4))
     }
 
     /// Bytes of activations at the peak of a step: all that recording nodes keep, and the largest
     /// of those that keep nothing.
     pub fn activation_bytes(&self) -> u64 {
-        let kept = sum(self.nodes.iter().filter(|n| n.records).map(|n| n.cost.activations));
+        let recording = self.nodes.iter().filter(|n| n.records).map(|n| n.cost);
+        let recording = recording.fold(Cost::default(), |sum, cost| sum + cost);
+        let kept = match self.gradient_checkpointing {
+            true => recording.checkpointed_activations(),
+            false => recording.activations,
+        };
         let passing = self.nodes.iter().filter(|n| !n.records).map(|n| n.cost.activations).max();
         kept.saturating_add(passing.unwrap_or(0)).saturating_mul(4 * self.batch as u64)
     }
@@ -187,7 +208,9 @@ impl fmt::Display for Schedule {
 
 impl Planned {
     fn row(&self) -> [String; 6] {
+        let in_part = format!("trained in part ({})", count(self.parameters_trained));
         let state = match (self.trained, self.records) {
+            (true, _) if self.parameters_trained < self.parameters => &in_part,
             (true, _) => "trained",
             (false, true) => "frozen, passes gradients",
             (false, false) => "frozen",

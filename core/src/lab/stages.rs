@@ -59,10 +59,7 @@ impl Lab<'_> {
             match work.graph.weights_of(&node.id) {
                 None | Some(Weights::Random) => {}
                 Some(Weights::File { path, prefix }) => {
-                    let fail = |error| ModelError::Weights { node: node.id.clone(), error };
-                    let path = work.base.join(path);
-                    let bundle = Bundle::read(&path).map_err(fail)?;
-                    weights::load(&node.params, &bundle, prefix, &path).map_err(fail)?;
+                    node.load(&work.base.join(path), prefix)?;
                 }
                 Some(Weights::From { experiment, stage, .. }) => {
                     let source = source(work, experiment)?;
@@ -125,7 +122,6 @@ impl Lab<'_> {
         let job = Job {
             model,
             stage,
-            trains: trains.clone(),
             dataset: opened.dataset.clone(),
             text: text(work, stage, graph.length(index)),
             seed: crate::seed::derive(graph.seed, &format!("order of stage {index}")),

@@ -10,6 +10,7 @@ use crate::data::{DataError, Dataset};
 use crate::nn::Builder;
 use crate::tensor::{Param, Result as TensorResult, Tensor, TensorError};
 use crate::text::{TextError, Tokenizer};
+use crate::weights::Keys;
 
 /// An encoder's output: its final map, and its stage pyramid where it has one.
 #[derive(Debug, Clone)]
@@ -91,6 +92,10 @@ pub trait EncoderConfig: Debug + Send + Sync {
     /// # Errors
     /// The device has no room.
     fn build(&self, builder: &mut Builder<'_>) -> TensorResult<Box<dyn Encoder>>;
+    /// What checkpoints of its reference have beside or instead of its parameters' names.
+    fn keys(&self) -> Keys {
+        Keys::default()
+    }
 }
 
 /// A built fusion.
@@ -135,6 +140,10 @@ pub trait FusionConfig: Debug + Send + Sync {
         inputs: &[MapShape],
         builder: &mut Builder<'_>,
     ) -> TensorResult<Box<dyn Fusion>>;
+    /// What checkpoints of its reference have beside or instead of its parameters' names.
+    fn keys(&self) -> Keys {
+        Keys::default()
+    }
 }
 
 /// A built projector.
@@ -165,6 +174,10 @@ pub trait ProjectorConfig: Debug + Send + Sync {
         llm_width: usize,
         builder: &mut Builder<'_>,
     ) -> TensorResult<Box<dyn Projector>>;
+    /// What checkpoints of its reference have beside or instead of its parameters' names.
+    fn keys(&self) -> Keys {
+        Keys::default()
+    }
 }
 
 /// Keys and values of the positions that an LLM has seen, per layer; it starts empty.
@@ -230,6 +243,10 @@ pub trait LlmConfig: Debug + Send + Sync {
     /// # Errors
     /// The device has no room.
     fn build(&self, builder: &mut Builder<'_>) -> TensorResult<Box<dyn Llm>>;
+    /// What checkpoints of its reference have beside or instead of its parameters' names.
+    fn keys(&self) -> Keys {
+        Keys::default()
+    }
 }
 
 /// The configuration of a data set.

@@ -16,7 +16,7 @@
 //! - A grid that isn't whole windows is resampled (bilinear) to the next that is. The reference asks
 //!   for square ones that are.
 
-use eagle_core::nn::layers::{NormLinear, Windows};
+use eagle_core::nn::layers::NormLinear;
 use eagle_core::nn::ops::{self, AttentionSpec};
 use eagle_core::nn::{Builder, cost, fit};
 use eagle_core::registry::{Cost, Features, Fusion, FusionConfig, MapShape, Misfit, TokensShape};
@@ -115,15 +115,13 @@ impl Module {
     fn windows(&self, input: &Features, window: usize) -> Result<Tensor> {
         let levels = input.levels()?;
         let levels = if self.pyramid { &levels[..] } else { &levels[levels.len() - 1..] };
-        let [batch, h, w, _] = levels[0].dims("MiniGemini")?;
+        let [_, h, w, _] = levels[0].dims("MiniGemini")?;
         let resized = levels.iter().map(|level| ops::resize_bilinear(level, h, w, false));
         let resized = resized.collect::<Result<Vec<_>>>()?;
         let joined = ops::concat(&resized.iter().collect::<Vec<_>>(), 3)?;
         let (rows, columns) = (self.grid.0 * window, self.grid.1 * window);
         let whole = ops::resize_bilinear(&joined, rows, columns, false)?;
-        let width = whole.rows().1;
-        let whole = whole.reshape(&[batch, rows * columns, width])?;
-        Windows::new((rows, columns), window).split(&whole)
+        ops::windows(&whole, (window, window))
     }
 }
 

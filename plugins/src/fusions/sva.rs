@@ -16,7 +16,7 @@
 //! - A grid that isn't whole windows is shrunk (bilinear) to the next that is, at least one vector for
 //!   each query: there, each tower does so with its own map.
 
-use eagle_core::nn::layers::{LayerNorm, Linear, NormLinear, Windows};
+use eagle_core::nn::layers::{LayerNorm, Linear, NormLinear};
 use eagle_core::nn::ops::{self, Activation, AttentionSpec};
 use eagle_core::nn::{Builder, Init, cost, fit};
 use eagle_core::registry::{Cost, Features, Fusion, FusionConfig, MapShape, Misfit, TokensShape};
@@ -216,7 +216,8 @@ impl Fusion for Module {
             if context.is_none() {
                 context = Some(ops::mean_rows(&map)?);
             }
-            windows.push(Windows::new((side, side), window).split(&map)?);
+            let map = map.reshape(&[batch, side, side, self.query.shape()[1]])?;
+            windows.push(ops::windows(&map, (window, window))?);
         }
         let context = context.ok_or_else(|| TensorError::Shape {
             op: "Sva",
