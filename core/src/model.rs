@@ -116,8 +116,15 @@ pub fn build(graph: &Graph, dev: &Dev) -> std::result::Result<Model, ModelError>
             .map_err(|error| ModelError::Build { node: node.id.clone(), error })?;
         let params = store.into_params();
         let keys = node.plugin.keys();
-        let id = node.id.clone();
-        model.nodes.push(ModelNode { id, params, keys, index, module, inputs, injector });
+        model.nodes.push(ModelNode {
+            id: node.id.clone(),
+            params,
+            keys,
+            index,
+            module,
+            inputs,
+            injector,
+        });
     }
     Ok(model)
 }

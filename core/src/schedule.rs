@@ -69,11 +69,10 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
     let mut nodes: Vec<Planned> = Vec::new();
     for &index in &graph.order {
         let node = &graph.dag[index];
-        let trained_of = |index: NodeIndex| {
-            let gets_updates =
-                |(i, _): &(usize, _)| spec.is_some_and(|stage| stage.trains_param(index, *i));
-            let updated = graph.dag[index].params.iter().enumerate().filter(gets_updates);
-            sum(updated.map(|(_, param)| param.len() as u64))
+        let trained_values = |index: NodeIndex| {
+            let updated = |(i, _): &(usize, _)| spec.is_some_and(|s| s.trains_param(index, *i));
+            let params = graph.dag[index].params.iter().enumerate().filter(updated);
+            sum(params.map(|(_, param)| param.len() as u64))
         };
         let recorded = |index: NodeIndex| {
             graph.dag[index].inputs.iter().any(|source| match source {
@@ -82,10 +81,10 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
             })
         };
         let injector = graph.injector(index);
-        let parameters_trained = trained_of(index);
+        let parameters_trained = trained_values(index);
         let trained = parameters_trained > 0;
-        let behind = recorded(index)
-            || injector.is_some_and(|fusion| trained_of(fusion) > 0 || recorded(fusion));
+        let behind =
+            recorded(index) || injector.is_some_and(|f| trained_values(f) > 0 || recorded(f));
         nodes.push(Planned {
             id: node.id.clone(),
             plugin: node.name.clone(),

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use study::link_study;
+pub use study::{LinkedStudy, link_study};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 

@@ -37,6 +37,26 @@ pub fn even_heads(width: usize, heads: usize) -> Result<(), Misfit> {
     Ok(())
 }
 
+/// Windows of `window` patches a side must fit a grid of `side`, and the blocks that are `global`
+/// instead must be among `layers`. A window of 0 makes all blocks global.
+///
+/// # Errors
+/// They don't.
+pub fn windows(window: usize, side: usize, global: &[usize], layers: usize) -> Result<(), Misfit> {
+    if window > side {
+        let message = format!("a window of {window} patches, in an image of {side}");
+        let help = "a window of 0 makes all blocks global";
+        return Err(Misfit::field("window", message).help(help));
+    }
+    match global.iter().find(|block| window > 0 && **block >= layers) {
+        None => Ok(()),
+        Some(block) => {
+            let message = format!("no block {block} of {layers}: they are counted from 0");
+            Err(Misfit::field("global_blocks", message))
+        }
+    }
+}
+
 /// Every map that a fusion reads lies on a grid.
 ///
 /// # Errors
@@ -62,25 +82,5 @@ pub fn low_and_high(inputs: &[MapShape]) -> Result<&MapShape, Misfit> {
         [first, _, ..] => Ok(first),
         _ => Err(Misfit::new("it joins two experts or more")
             .help("write the low-resolution encoder first, then the others")),
-    }
-}
-
-/// Windows of `window` patches a side must fit a grid of `side`, and the blocks that are `global`
-/// instead must be among `layers`. A window of 0 makes all blocks global.
-///
-/// # Errors
-/// They don't.
-pub fn windows(window: usize, side: usize, global: &[usize], layers: usize) -> Result<(), Misfit> {
-    if window > side {
-        let message = format!("a window of {window} patches, in an image of {side}");
-        let help = "a window of 0 makes all blocks global";
-        return Err(Misfit::field("window", message).help(help));
-    }
-    match global.iter().find(|block| window > 0 && **block >= layers) {
-        None => Ok(()),
-        Some(block) => {
-            let message = format!("no block {block} of {layers}: they are counted from 0");
-            Err(Misfit::field("global_blocks", message))
-        }
     }
 }

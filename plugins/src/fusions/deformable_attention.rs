@@ -42,7 +42,7 @@ eagle_core::config! {
 
 eagle_core::register!(fusion DeformableAttention, examples [
     "DeformableAttention(heads: 2, points: 2, zero_init: false)",
-    "DeformableAttention(heads: 3, points: 1, levels: 1, width: 9, zero_init: false)",
+    "DeformableAttention(heads: 3, points: 2, levels: 1, width: 9, zero_init: false)",
 ]);
 
 impl DeformableAttention {

@@ -1,6 +1,6 @@
 //! MouSi's MLP fusion: each expert has a first layer of its own, all share the second, and their
 //! tokens follow one another. Source: Fan et al., arXiv 2401.17221 (poly-expert fusion network); its
-//! training code isn't public under a licence known here, so that there is no parity to check.
+//! code was not at hand, so that there is no parity to check.
 //!
 //! `shared(GELU(own(x)))`: maps of `N_1, N_2, …` tokens to `[B, N_1/f² + N_2/f² + …, width]` in the
 //! order of `from`, for an expert whose `patches` side `f` is over 1.
