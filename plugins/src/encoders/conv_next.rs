@@ -11,6 +11,7 @@ use eagle_core::nn::ops::{self, Activation};
 use eagle_core::nn::{Builder, Init, cost, fit};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, Features, MapShape, Misfit, Tap};
 use eagle_core::tensor::{Param, Result, Tensor};
+use eagle_core::weights::Keys;
 
 eagle_core::config! {
     /// ConvNeXt (timm's trunk, OpenCLIP's image tower). The defaults are `convnext_xxlarge` at
@@ -110,6 +111,12 @@ impl EncoderConfig for ConvNext {
             .map(|i| self.stage(i, &mut b.at("stages").at(i)))
             .collect::<Result<_>>()?;
         Ok(Box::new(Module { side: self.side(0), stem_conv, stem_norm, stages }))
+    }
+
+    fn keys(&self) -> Keys {
+        // The classifier; LLaVA-HR's and EAGLE's copies call the LayerScale `weight`.
+        Keys::ignoring(["head.**", "norm_pre.*"])
+            .renaming("stages.*.blocks.*.gamma", "stages.*.blocks.*.weight")
     }
 }
 
