@@ -12,7 +12,9 @@ use eagle_core::nn::ops::{self, Activation};
 use eagle_core::nn::{Builder, Init, cost, fit};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, Features, MapShape, Misfit, Tap};
 use eagle_core::tensor::{Param, Result, Tensor};
+use eagle_core::weights::Keys;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 eagle_core::config! {
     /// CLIP's vision transformer (Hugging Face `CLIPVisionModel`). The defaults are
@@ -156,9 +158,60 @@ impl EncoderConfig for ClipVit {
         let config = self.clone();
         Ok(Box::new(Module { config, class, patches, positions, pre_norm, blocks, post_norm }))
     }
+
+    fn keys(&self) -> Keys {
+        self.unused()
+    }
+
+    fn reference(&self) -> Option<Value> {
+        Some(self.reference_config())
+    }
 }
 
 impl ClipVit {
+    /// What a checkpoint of the whole CLIP, or of its unchanged vision tower, has besides.
+    fn unused(&self) -> Keys {
+        let mut keys = Keys::ignoring([
+            "text_model.**",
+            "text_projection.weight",
+            "visual_projection.weight",
+            "logit_scale",
+            "vision_model.embeddings.position_ids",
+        ]);
+        if self.class_token == ClassToken::Dropped {
+            keys.ignored.push("vision_model.embeddings.class_embedding".into());
+        }
+        if !self.post_norm {
+            keys.ignored.push("vision_model.post_layernorm.*".into());
+        }
+        let skipped = self.run_layers()..self.layers;
+        keys.ignored.extend(skipped.map(|i| format!("vision_model.encoder.layers.{i}.**")));
+        keys
+    }
+
+    /// `CLIPVisionModel`'s configuration. The layers that are not run are not exported either.
+    fn reference_config(&self) -> Value {
+        let activation = match self.activation {
+            Activation::QuickGelu => "quick_gelu",
+            Activation::GeluTanh => "gelu_pytorch_tanh",
+            _ => "gelu",
+        };
+        json!({
+            "architectures": ["CLIPVisionModel"],
+            "model_type": "clip_vision_model",
+            "hidden_size": self.width,
+            "intermediate_size": self.hidden(),
+            "num_hidden_layers": self.run_layers(),
+            "num_attention_heads": self.heads,
+            "num_channels": 3,
+            "image_size": self.pretrained_side() * self.patch_size,
+            "patch_size": self.patch_size,
+            "hidden_act": activation,
+            "layer_norm_eps": 1e-5,
+            "torch_dtype": "float32",
+        })
+    }
+
     fn block(&self, b: &mut Builder<'_>) -> Result<Block> {
         let init = Init::xavier(self.width, self.width);
         let heads = (self.heads, self.heads);

@@ -11,5 +11,5 @@ pub use attention::{Attention, AttentionNames};
 pub use linear::{Conv2d, DepthwiseConv2d, Linear};
 pub use mlp::{GatedMlp, Mlp};
 pub use norm::{LayerNorm, RmsNorm};
-pub use rope::{Rope, Rope2d};
+pub use rope::{Rope, Rope2d, RopeScaling};
 pub use windows::within_windows;
