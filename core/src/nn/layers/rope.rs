@@ -67,8 +67,7 @@ impl Rope2d {
         let (half, bands) = (head_width / 2, head_width / 4);
         let angle = |at: usize| {
             let (cell, i) = (at / half, at % half);
-            let (place, band) =
-                if i < bands { (cell / side, i) } else { (cell % side, i - bands) };
+            let (place, band) = if i < bands { (cell / side, i) } else { (cell % side, i - bands) };
             // As the reference: place and frequency are rounded to f32 before they meet.
             let frequency = (1.0 / theta.powf((2 * band) as f64 / half as f64)) as f32;
             place as f32 / side as f32 * pretrained as f32 * frequency
@@ -78,6 +77,16 @@ impl Rope2d {
             cos: (0..count).map(|at| angle(at).cos()).collect(),
             sin: (0..count).map(|at| angle(at).sin()).collect(),
         }
+    }
+
+    /// The same with `front` tokens before the cells, which don't turn.
+    #[must_use]
+    pub fn after(self, front: usize, head_width: usize) -> Rope2d {
+        let still = front * (head_width / 2);
+        let before = |value: f32, angles: &[f32]| -> Rc<[f32]> {
+            std::iter::repeat_n(value, still).chain(angles.iter().copied()).collect()
+        };
+        Rope2d { cos: before(1.0, &self.cos), sin: before(0.0, &self.sin) }
     }
 
     /// Rotates `[B, side * side, H, D]`.
