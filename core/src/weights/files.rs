@@ -168,7 +168,8 @@ impl Files {
             Some(first) => {
                 let shard = index.weight_map.get(*first).map_or("", String::as_str);
                 let count = lost.len();
-                let detail = format!("{count} tensors are not where it says: `{first}` not in {shard}");
+                let detail =
+                    format!("{count} tensors are not where it says: `{first}` not in {shard}");
                 Err(format(path, detail))
             }
         }
@@ -190,7 +191,9 @@ impl Files {
             .map_err(|error| format(path, error.to_string()))?;
         let whole = start + header.data_len() as u64;
         if whole != size {
-            let detail = format!("it has {size} bytes where its header tells of {whole}: it was not copied whole");
+            let detail = format!(
+                "it has {size} bytes where its header tells of {whole}: it was not copied whole"
+            );
             return Err(format(path, detail));
         }
         for (name, info) in header.tensors() {
@@ -274,9 +277,9 @@ fn converter(dtype: Dtype) -> Option<fn(&[u8]) -> f32> {
         Dtype::F32 => |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
         Dtype::BF16 => |b| f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16),
         Dtype::F16 => |b| half(u16::from_le_bytes([b[0], b[1]])),
-        Dtype::I64 => |b| {
-            i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32
-        },
+        Dtype::I64 => {
+            |b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32
+        }
         Dtype::I32 => |b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32,
         Dtype::U8 => |b| f32::from(b[0]),
         _ => return None,
