@@ -53,6 +53,9 @@ eagle_core::config! {
         position_range: f32 = 0.02,
         /// How a picture is made square: Stretch, Pad or Crop.
         fit: Fit = Fit::Pad,
+        /// Side of the tensor that a mixture's encoders share, in pixels, if they do as in EAGLE
+        /// (1024): normalised as CLIP's, then resized bilinearly. 0 means an image of its own.
+        shared_size: usize = 0,
     }
 }
 
@@ -87,7 +90,8 @@ impl ClipVit {
 
 impl EncoderConfig for ClipVit {
     fn image(&self) -> ImageSpec {
-        ImageSpec { size: self.image_size, fit: self.fit, ..ImageSpec::default() }
+        let own = ImageSpec { size: self.image_size, fit: self.fit, ..ImageSpec::default() };
+        own.shared_at(self.shared_size)
     }
 
     fn output(&self) -> std::result::Result<MapShape, Misfit> {

@@ -52,8 +52,17 @@ eagle_core::config! {
         skip_last: usize = 0,
         /// Whether the final layer norm is applied, as in the reference's last hidden state.
         post_norm: bool = true,
+        /// The standard deviation of initial weights; a small model trained from nothing wants about
+        /// 1 / sqrt(width).
+        initializer_range: f32 = 0.02,
         /// How a picture is made square: Stretch, Pad or Crop.
         fit: Fit = Fit::Crop,
+        /// With Crop, what a picture's shorter side is resized to before the middle is cut out, in
+        /// pixels. 0 means 8/7 of `image_size`: the reference's 256 for 224.
+        crop_from: usize = 0,
+        /// Side of the tensor that a mixture's encoders share, in pixels, if they do as in EAGLE
+        /// (1024): normalised as CLIP's, then resized bilinearly. 0 means an image of its own.
+        shared_size: usize = 0,
     }
 }
 
@@ -95,16 +104,26 @@ impl DinoV2Vit {
 
 impl EncoderConfig for DinoV2Vit {
     fn image(&self) -> ImageSpec {
-        ImageSpec {
+        let crop_from = match self.crop_from {
+            0 => self.image_size.saturating_mul(8) / 7,
+            side => side,
+        };
+        let own = ImageSpec {
             size: self.image_size,
             fit: self.fit,
+            crop_from,
             mean: IMAGENET_MEAN,
             std: IMAGENET_STD,
             ..ImageSpec::default()
-        }
+        };
+        own.shared_at(self.shared_size)
     }
 
     fn output(&self) -> std::result::Result<MapShape, Misfit> {
+        if (1..self.image_size).contains(&self.crop_from) {
+            let message = format!("{} pixels can't be cut out of {}", self.image_size, self.crop_from);
+            return Err(Misfit::field("crop_from", message));
+        }
         self.shape().output()
     }
 
@@ -129,7 +148,7 @@ impl EncoderConfig for DinoV2Vit {
 impl DinoV2Vit {
     fn embedding(&self, b: &mut Builder<'_>) -> Result<VitEmbedding> {
         let (width, patch, shape) = (self.width, self.patch_size, self.shape());
-        let init = Init::Normal(0.02);
+        let init = Init::Normal(self.initializer_range);
         let class = match self.class_token {
             ClassToken::Dropped => None,
             _ => Some(b.param("cls_token", &[1, 1, width], init)?),
@@ -152,7 +171,7 @@ impl DinoV2Vit {
 
     fn block(&self, b: &mut Builder<'_>) -> Result<VitBlock> {
         let (width, hidden) = (self.width, self.shape().hidden);
-        let (init, heads) = (Init::Normal(0.02), (self.heads, self.heads));
+        let (init, heads) = (Init::Normal(self.initializer_range), (self.heads, self.heads));
         let norm1 = Norm::build(&mut b.at("norm1"), NormKind::Layer, width, EPS)?;
         let attention = Attention::build(&mut b.at("attention"), NAMES, width, heads, init)?;
         let scale = Init::Constant(self.layer_scale);

@@ -50,15 +50,21 @@ eagle_core::config! {
         skip_last: usize = 0,
         /// Whether the final layer norm is applied, as in the reference's features.
         post_norm: bool = true,
+        /// The standard deviation of initial weights; a small model trained from nothing wants about
+        /// 1 / sqrt(width).
+        initializer_range: f32 = 0.02,
         /// How a picture is made square: Stretch, Pad or Crop.
         fit: Fit = Fit::Crop,
+        /// Side of the tensor that a mixture's encoders share, in pixels, if they do as in EAGLE
+        /// (1024): normalised as CLIP's, then resized bilinearly. 0 means an image of its own.
+        shared_size: usize = 0,
     }
 }
 
 eagle_core::register!(encoder EvaClipVit, examples [
     "EvaClipVit(image_size: 16, patch_size: 4, width: 16, layers: 2, heads: 2, hidden: 12, rotary_grid: 3)",
     "EvaClipVit(image_size: 20, pretrained_size: 12, patch_size: 4, width: 12, layers: 2, heads: 3, hidden: 20, kind: Eva01, skip_last: 1, post_norm: false, class_token: Kept)",
-    "EvaClipVit(image_size: 8, patch_size: 4, width: 12, layers: 1, heads: 3, hidden: 20, kind: Eva02Enormous, class_token: Dropped)",
+    "EvaClipVit(image_size: 8, patch_size: 4, width: 12, layers: 1, heads: 3, hidden: 20, kind: Eva02Enormous, class_token: Dropped, initializer_range: 0.3)",
 ]);
 
 /// Which of EVA's blocks.
@@ -73,7 +79,6 @@ pub enum EvaKind {
 }
 
 const EPS: f32 = 1e-6;
-const INIT: Init = Init::Normal(0.02);
 const THETA: f64 = 10000.0;
 
 impl EvaClipVit {
@@ -94,6 +99,10 @@ impl EvaClipVit {
         }
     }
 
+    fn init(&self) -> Init {
+        Init::Normal(self.initializer_range)
+    }
+
     fn rope(&self) -> Option<Rope2d> {
         let front = usize::from(self.class_token != ClassToken::Dropped);
         let head = self.width / self.heads;
@@ -105,7 +114,8 @@ impl EvaClipVit {
 
 impl EncoderConfig for EvaClipVit {
     fn image(&self) -> ImageSpec {
-        ImageSpec { size: self.image_size, fit: self.fit, ..ImageSpec::default() }
+        let own = ImageSpec { size: self.image_size, fit: self.fit, ..ImageSpec::default() };
+        own.shared_at(self.shared_size)
     }
 
     fn output(&self) -> std::result::Result<MapShape, Misfit> {
@@ -141,10 +151,10 @@ impl EvaClipVit {
         let (width, patch, shape) = (self.width, self.patch_size, self.shape());
         let class = match self.class_token {
             ClassToken::Dropped => None,
-            _ => Some(b.param("cls_token", &[1, 1, width], INIT)?),
+            _ => Some(b.param("cls_token", &[1, 1, width], self.init())?),
         };
         let (from, to) = (shape.pretrained_side(), shape.side());
-        let table = b.param("pos_embed", &[1, 1 + from * from, width], INIT)?;
+        let table = b.param("pos_embed", &[1, 1 + from * from, width], self.init())?;
         let mut at = b.at("patch_embed.proj");
         let patches = Conv2d::build(&mut at, (3, width), patch, (patch, 0), true)?;
         let resample = Resample::BicubicAntialias;
@@ -169,20 +179,20 @@ impl EvaClipVit {
     fn attention(&self, b: &mut Builder<'_>) -> Result<Attention> {
         let (width, heads, head) = (self.width, self.heads, self.width / self.heads);
         if self.kind == EvaKind::Eva02 {
-            let query = Linear::with_init(&mut b.at("q_proj"), width, width, true, INIT)?;
-            let key = Linear::with_init(&mut b.at("k_proj"), width, width, false, INIT)?;
-            let value = Linear::with_init(&mut b.at("v_proj"), width, width, true, INIT)?;
+            let query = Linear::with_init(&mut b.at("q_proj"), width, width, true, self.init())?;
+            let key = Linear::with_init(&mut b.at("k_proj"), width, width, false, self.init())?;
+            let value = Linear::with_init(&mut b.at("v_proj"), width, width, true, self.init())?;
             let norm = LayerNorm::build(&mut b.at("norm"), width, EPS)?;
-            let output = Linear::with_init(&mut b.at("proj"), width, width, true, INIT)?;
+            let output = Linear::with_init(&mut b.at("proj"), width, width, true, self.init())?;
             let attention = Attention::of([query, key, value, output], heads, head);
             return Ok(attention.with_inner_norm(Some(norm)));
         }
         let qkv = FusedProjection::NoKeyBias {
-            weight: b.at("qkv").param("weight", &[3 * width, width], INIT)?,
+            weight: b.at("qkv").param("weight", &[3 * width, width], self.init())?,
             query: b.param("q_bias", &[width], Init::Zeros)?,
             value: b.param("v_bias", &[width], Init::Zeros)?,
         };
-        let output = Linear::with_init(&mut b.at("proj"), width, width, true, INIT)?;
+        let output = Linear::with_init(&mut b.at("proj"), width, width, true, self.init())?;
         Ok(Attention::fused(qkv, output, heads, head))
     }
 
@@ -192,10 +202,10 @@ impl EvaClipVit {
             let mlp = Mlp::build(b, ["fc1", "fc2"], (width, hidden), Activation::Gelu)?;
             return Ok(FeedForward::Plain(mlp));
         }
-        let gate = Linear::with_init(&mut b.at("fc1_g"), width, hidden, true, INIT)?;
-        let up = Linear::with_init(&mut b.at("fc1_x"), width, hidden, true, INIT)?;
+        let gate = Linear::with_init(&mut b.at("fc1_g"), width, hidden, true, self.init())?;
+        let up = Linear::with_init(&mut b.at("fc1_x"), width, hidden, true, self.init())?;
         let norm = LayerNorm::build(&mut b.at("norm"), hidden, EPS)?;
-        let down = Linear::with_init(&mut b.at("fc2"), hidden, width, true, INIT)?;
+        let down = Linear::with_init(&mut b.at("fc2"), hidden, width, true, self.init())?;
         Ok(FeedForward::Gated(GatedMlp::of([gate, up, down], Activation::Silu, Some(norm))))
     }
 }

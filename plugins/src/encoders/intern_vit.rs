@@ -49,8 +49,14 @@ eagle_core::config! {
         class_token: ClassToken = ClassToken::Inside,
         /// Blocks at the end that are not run.
         skip_last: usize = 0,
+        /// The standard deviation of initial weights; a small model trained from nothing wants about
+        /// 1 / sqrt(width).
+        initializer_range: f32 = 0.02,
         /// How a picture is made square: Stretch, Pad or Crop.
         fit: Fit = Fit::Stretch,
+        /// Side of the tensor that a mixture's encoders share, in pixels, if they do as in EAGLE
+        /// (1024): normalised as CLIP's, then resized bilinearly. 0 means an image of its own.
+        shared_size: usize = 0,
     }
 }
 
@@ -82,13 +88,14 @@ impl InternVit {
 
 impl EncoderConfig for InternVit {
     fn image(&self) -> ImageSpec {
-        ImageSpec {
+        let own = ImageSpec {
             size: self.image_size,
             fit: self.fit,
             mean: IMAGENET_MEAN,
             std: IMAGENET_STD,
             ..ImageSpec::default()
-        }
+        };
+        own.shared_at(self.shared_size)
     }
 
     fn output(&self) -> std::result::Result<MapShape, Misfit> {
@@ -118,7 +125,7 @@ impl EncoderConfig for InternVit {
 impl InternVit {
     fn embedding(&self, b: &mut Builder<'_>) -> Result<VitEmbedding> {
         let (width, patch, shape) = (self.width, self.patch_size, self.shape());
-        let init = Init::Normal(0.02);
+        let init = Init::Normal(self.initializer_range);
         let class = match self.class_token {
             ClassToken::Dropped => None,
             _ => Some(b.param("class_embedding", &[1, 1, width], init)?),
@@ -132,7 +139,7 @@ impl InternVit {
     }
 
     fn block(&self, b: &mut Builder<'_>) -> Result<VitBlock> {
-        let (width, init) = (self.width, Init::Normal(0.02));
+        let (width, init) = (self.width, Init::Normal(self.initializer_range));
         let sizes = (width, self.shape().hidden);
         let mut at = b.at("attn");
         let qkv = Linear::with_init(&mut at.at("qkv"), width, 3 * width, self.qkv_bias, init)?;

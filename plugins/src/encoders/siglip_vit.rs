@@ -42,6 +42,9 @@ eagle_core::config! {
         post_norm: bool = true,
         /// How a picture is made square: Stretch, Pad or Crop.
         fit: Fit = Fit::Stretch,
+        /// Side of the tensor that a mixture's encoders share, in pixels, if they do as in EAGLE
+        /// (1024): normalised as CLIP's, then resized bilinearly. 0 means an image of its own.
+        shared_size: usize = 0,
     }
 }
 
@@ -75,13 +78,14 @@ impl SiglipVit {
 
 impl EncoderConfig for SiglipVit {
     fn image(&self) -> ImageSpec {
-        ImageSpec {
+        let own = ImageSpec {
             size: self.image_size,
             fit: self.fit,
             mean: [0.5; 3],
             std: [0.5; 3],
             ..ImageSpec::default()
-        }
+        };
+        own.shared_at(self.shared_size)
     }
 
     fn output(&self) -> std::result::Result<MapShape, Misfit> {
