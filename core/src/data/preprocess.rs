@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::resample::resize;
 use super::{DataError, Picture};
+use crate::nn::kernels::resize::{bilinear, resize as resize_planes};
 
 pub use super::resample::Filter;
 
@@ -32,6 +33,11 @@ pub struct ImageSpec {
     pub size: usize,
     /// How a picture that isn't square becomes one.
     pub fit: Fit,
+    /// With [`Fit::Crop`], what the shorter side is resized to before the middle is cut out, in
+    /// pixels; at least `size`. 0 means `size`.
+    pub crop_from: usize,
+    /// Side of the tensor that the encoders of a mixture share, in pixels; 0 if each has its own.
+    pub shared: usize,
     /// How its pixels are interpolated.
     pub filter: Filter,
     /// Subtracted per channel, after scaling to 0..1.
@@ -45,9 +51,31 @@ impl Default for ImageSpec {
         Self {
             size: 64,
             fit: Fit::Stretch,
+            crop_from: 0,
+            shared: 0,
             filter: Filter::Bicubic,
             mean: CLIP_MEAN,
             std: CLIP_STD,
+        }
+    }
+}
+
+impl ImageSpec {
+    /// With a `side`, what EAGLE's mixture gives an encoder in place of what the encoder was made
+    /// for: one tensor of that side, normalised as CLIP's, resized bilinearly (corners aligned) to
+    /// the encoder's size. Without one (0), the same as before.
+    #[must_use]
+    pub fn shared_at(self, side: usize) -> ImageSpec {
+        match side {
+            0 => self,
+            _ => ImageSpec {
+                shared: side,
+                crop_from: 0,
+                filter: Filter::Bicubic,
+                mean: CLIP_MEAN,
+                std: CLIP_STD,
+                ..self
+            },
         }
     }
 }
@@ -59,7 +87,9 @@ pub enum Fit {
     Stretch,
     /// Bars of the mean colour are added; nothing is lost.
     Pad,
-    /// The shorter side is resized to the square's, the middle of the longer one is kept.
+    /// The shorter side is resized to the square's (or more: `crop_from`) and the middle is kept,
+    /// rounded down where it lies between two pixels, as transformers does. torchvision, which
+    /// OpenCLIP uses, rounds half to even: a pixel apart where 3, 7, 11 … are left over.
     Crop,
 }
 
@@ -69,7 +99,18 @@ pub enum Fit {
 /// # Errors
 /// A file that is missing or broken.
 pub fn prepare(picture: &Picture, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
-    Ok(normalise(&square(picture, spec)?, spec.mean, spec.std))
+    if spec.shared == 0 {
+        return Ok(normalise(&square(picture, spec)?, spec.mean, spec.std));
+    }
+    let (side, size) = (spec.shared, spec.size);
+    let shared = square(picture, &ImageSpec { size: side, ..spec.clone() })?;
+    let planes = normalise(&shared, spec.mean, spec.std);
+    if side == size {
+        return Ok(planes);
+    }
+    let taps = bilinear(side, size, true);
+    let resized = planes.chunks_exact(side * side);
+    Ok(resized.flat_map(|plane| resize_planes(plane, (side, side, 1), &taps, &taps)).collect())
 }
 
 /// The picture at `S x S`, before normalisation: what [`prepare`] shows to an encoder.
@@ -129,7 +170,8 @@ fn fit(image: RgbImage, spec: &ImageSpec) -> RgbImage {
         Fit::Crop => {
             let (width, height) = image.dimensions();
             let short = u64::from(width.min(height).max(1));
-            let side = |side: u32| (u64::from(size) * u64::from(side) / short) as u32;
+            let from = spec.crop_from.max(spec.size) as u64;
+            let side = |side: u32| (from * u64::from(side) / short) as u32;
             let image = resize(image, side(width), side(height), spec.filter);
             let (left, top) = ((image.width() - size) / 2, (image.height() - size) / 2);
             imageops::crop_imm(&image, left, top, size, size).to_image()

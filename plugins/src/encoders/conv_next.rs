@@ -120,7 +120,8 @@ impl EncoderConfig for ConvNext {
     }
 
     fn keys(&self) -> Keys {
-        Keys::ignoring(["head.**", "norm_pre.**"])
+        // The classifier; LLaVA-HR's and EAGLE's copies call the LayerScale `weight`.
+        Keys::ignoring(["head.**", "norm_pre.*"])
             .renaming("stages.*.blocks.*.gamma", "stages.*.blocks.*.weight")
     }
 }

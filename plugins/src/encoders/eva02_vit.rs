@@ -11,12 +11,12 @@
 
 use eagle_core::data::preprocess::{Fit, ImageSpec};
 use eagle_core::nn::layers::{
-    Attention, Conv2d, GatedMlp, LayerNorm, Linear, Rope2d, within_windows,
+    Attention, Conv2d, GatedMlp, LayerNorm, Linear, Positions, Resample, Rope2d, within_windows,
 };
 use eagle_core::nn::ops::{self, Activation};
 use eagle_core::nn::{Builder, Init, cost, fit};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, Features, MapShape, Misfit, Tap};
-use eagle_core::tensor::{Param, Result, Tensor};
+use eagle_core::tensor::{Result, Tensor};
 use eagle_core::weights::Keys;
 
 eagle_core::config! {
@@ -116,9 +116,10 @@ impl EncoderConfig for Eva02Vit {
 
     fn build(&self, b: &mut Builder<'_>) -> Result<Box<dyn Encoder>> {
         let (width, patch) = (self.width, self.patch_size);
-        // One more than the patches: the class token's, which a detector drops.
-        let count = self.pretrained_side().pow(2) + 1;
-        let positions = b.param("pos_embed", &[1, count, width], Init::Normal(0.02))?;
+        // The first row is the class token's, which a detector drops.
+        let (from, to, prefix) = (self.pretrained_side(), self.side(), 1);
+        let table = b.param("pos_embed", &[1, prefix + from * from, width], Init::Normal(0.02))?;
+        let positions = Positions { table, prefix, from, to, resample: Resample::Bicubic };
         let mut e = b.at("patch_embed");
         let patches = Conv2d::build(&mut e.at("proj"), (3, width), patch, (patch, 0), true)?;
         let blocks = (0..self.layers)
@@ -126,7 +127,7 @@ impl EncoderConfig for Eva02Vit {
             .collect::<Result<_>>()?;
         let rope = |side: usize| Rope2d::new(side, self.rope_grid, width / self.heads, THETA);
         let ropes = [rope(self.side()), rope(self.window)];
-        Ok(Box::new(Module { config: self.clone(), positions, patches, blocks, ropes }))
+        Ok(Box::new(Module { side: to, positions, patches, blocks, ropes }))
     }
 
     fn keys(&self) -> Keys {
@@ -193,8 +194,9 @@ impl Block {
 }
 
 struct Module {
-    config: Eva02Vit,
-    positions: Param,
+    /// Patches per row.
+    side: usize,
+    positions: Positions,
     patches: Conv2d,
     blocks: Vec<Block>,
     /// The angles of the whole grid, and those of a window.
@@ -203,13 +205,8 @@ struct Module {
 
 impl Encoder for Module {
     fn forward(&self, image: &Tensor, tap: &mut dyn Tap) -> Result<Features> {
-        let (from, side) = (self.config.pretrained_side(), self.config.side());
-        let width = self.config.width;
-        let positions = ops::narrow(&self.positions.tensor(), 1, 1, from * from)?;
-        let positions = positions.reshape(&[1, from, from, width])?;
-        let positions = ops::resize_bicubic(&positions, side, side, false)?;
-        let patches = self.patches.patches(image)?;
-        let mut x = ops::add_rows(&patches, &positions.reshape(&[side * side, width])?)?;
+        let side = self.side;
+        let mut x = ops::add_rows(&self.patches.patches(image)?, &self.positions.grid()?)?;
         for (i, block) in self.blocks.iter().enumerate() {
             let rope = &self.ropes[usize::from(block.window > 0)];
             x = tap.after_block(i, self.blocks.len(), block.forward(&x, side, rope)?)?;

@@ -208,11 +208,9 @@ impl RelativeAttention {
     fn forward(&self, x: &Tensor, (rows, columns): (usize, usize)) -> Result<Tensor> {
         let [batch, n, width] = x.dims("SamVit")?;
         let head_width = width / self.heads;
-        let qkv = self.qkv.forward(x)?;
-        let part = |i: usize| {
-            ops::narrow(&qkv, 2, i * width, width)?.reshape(&[batch, n, self.heads, head_width])
-        };
-        let (q, k, v) = (part(0)?, part(1)?, part(2)?);
+        let heads = |part: Tensor| part.reshape(&[batch, n, self.heads, head_width]);
+        let [q, k, v] = self.qkv.parts(x)?;
+        let (q, k, v) = (heads(q)?, heads(k)?, heads(v)?);
         let grid = (rows, columns);
         let down = stretched(&self.rows.tensor(), rows)?;
         let across = stretched(&self.columns.tensor(), columns)?;
