@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::layers::{Conv2d, LayerNorm, Norm, Positions, Rope2d, VitBlock};
+use crate::nn::layers::{Conv2d, LayerNorm, Norm, Positions, Rope2d, VitBlock, checkpointed};
 use crate::nn::{cost, fit, ops};
 use crate::registry::{Cost, Encoder, Features, MapShape, Misfit, Tap};
 use crate::tensor::{Param, Result, Tensor};
@@ -77,16 +77,23 @@ impl VitShape {
             fit::whole_patches(whole, field, self.patch_size)?;
         }
         fit::even_heads(self.width, self.heads)?;
+        if self.width == 0 {
+            return Err(Misfit::field("width", "must be at least 1"));
+        }
         if self.side() == 0 || self.pretrained_side() == 0 {
             let field = if self.side() == 0 { "image_size" } else { "pretrained_size" };
             return Err(Misfit::field(field, "the image has no patches"));
+        }
+        if self.hidden == 0 {
+            return Err(Misfit::field("hidden", "must be at least 1"));
         }
         if self.skip_last >= self.layers {
             let message =
                 format!("skips {} of {} blocks: none is left", self.skip_last, self.layers);
             return Err(Misfit::field("skip_last", message));
         }
-        let map = MapShape::on_grid((self.side(), self.side()), self.width);
+        let map = MapShape::on_grid((self.side(), self.side()), self.width)
+            .with_blocks(self.run_layers());
         Ok(match self.class_token {
             ClassToken::Kept => MapShape { grid: None, tokens: map.tokens + 1, ..map },
             _ => map,
@@ -104,7 +111,7 @@ impl VitShape {
             + cost::linear(tokens, self.width, up)
             + cost::linear(tokens, self.hidden, self.width)
             + cost::pointwise(tokens, self.hidden + 2 * self.width);
-        patch + cost::times(self.run_layers(), block)
+        patch + cost::blocks(self.run_layers(), (tokens, self.width), block)
     }
 }
 
@@ -171,7 +178,9 @@ impl Encoder for Vit {
             x = norm.forward(&x)?;
         }
         for (i, block) in self.blocks.iter().enumerate() {
-            x = tap.after_block(i, self.blocks.len(), block.forward(&x, self.rope.as_ref())?)?;
+            let rope = self.rope.clone();
+            let run = move |block: &VitBlock, x: &Tensor| block.forward(x, rope.as_ref());
+            x = tap.after_block(i, self.blocks.len(), checkpointed(block, &x, run)?)?;
         }
         if let Some(norm) = &self.post_norm {
             x = norm.forward(&x)?;
