@@ -65,6 +65,14 @@ impl VitShape {
         self.layers.saturating_sub(self.skip_last)
     }
 
+    /// Keys of a whole checkpoint for which these sizes have no use: those of the blocks under
+    /// `blocks` that are not run, and the class token's if it is dropped.
+    pub fn unused(&self, blocks: &str, class: &str) -> Vec<String> {
+        let skipped = (self.run_layers()..self.layers).map(|i| format!("{blocks}.{i}.**"));
+        let dropped = self.class_token == ClassToken::Dropped && !class.is_empty();
+        skipped.chain(dropped.then(|| class.to_owned())).collect()
+    }
+
     /// The promise of its output.
     ///
     /// # Errors
