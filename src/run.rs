@@ -42,6 +42,7 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     for path in &arguments.files {
         ready.extend(file::open(path, &arguments.overrides, registry)?);
     }
+    ready.iter().try_for_each(Ready::complete)?;
     let stop = on_interrupt()?;
     let lab = Lab::new(&arguments.out, Dev::default(), arguments.force);
     let mut failed = Vec::new();

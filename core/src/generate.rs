@@ -169,7 +169,8 @@ mod tests {
     #[test]
     fn chance_follows_the_probabilities_and_the_seed() {
         let logits = [0.1f32, 0.5, 0.1, 0.3].map(f32::ln);
-        let sample = |temperature, seed| Generation::Sample { temperature, top_p: 1.0, top_k: 0, seed };
+        let sample =
+            |temperature, seed| Generation::Sample { temperature, top_p: 1.0, top_k: 0, seed };
         let counts = |generation| {
             let mut chooser = Chooser::of(generation, "answer 0");
             let mut counts = [0usize; 4];

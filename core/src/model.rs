@@ -193,23 +193,35 @@ impl Model {
     /// # Errors
     /// A plugin broke its promise, or the device fails.
     pub fn see(&self, images: &[Tensor]) -> Result<Tensor> {
-        self.see_tapped(images, &mut |_, _| {})
+        self.see_tapped(images, false, &mut |_, _| {})
     }
 
-    /// Like [`Model::see`], showing every node's output to `look` by its id.
+    /// Like [`Model::see`], showing every node's output to `look` by its id (the earlier stages of
+    /// a pyramid as `ID.pyramid.I`) and, if `blocks`, every encoder's blocks' as `ID.blocks.I`.
     ///
     /// # Errors
     /// A plugin broke its promise, or the device fails.
     pub fn see_tapped(
         &self,
         images: &[Tensor],
+        blocks: bool,
         look: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Tensor> {
         let mut values: Vec<Option<Value>> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
-            let value = self.run(node, images, &values)?;
+            let mut tap: Box<dyn Tap + '_> = match blocks {
+                true => Box::new(Blocks { node: &node.id, look: &mut *look }),
+                false => Box::new(NoTap),
+            };
+            let value = self.run(node, images, &values, tap.as_mut())?;
+            drop(tap);
             match &value {
-                Some(Value::Features(features)) => look(&node.id, &features.map),
+                Some(Value::Features(features)) => {
+                    for (i, level) in features.pyramid.iter().enumerate() {
+                        look(&format!("{}.pyramid.{i}", node.id), level);
+                    }
+                    look(&node.id, &features.map);
+                }
                 Some(Value::Tokens(tokens)) => look(&node.id, tokens),
                 None => {
                     let seen = node.inputs.first().and_then(|&input| values[input].clone());
@@ -228,6 +240,7 @@ impl Model {
         node: &ModelNode,
         images: &[Tensor],
         values: &[Option<Value>],
+        tap: &mut dyn Tap,
     ) -> Result<Option<Value>> {
         let input = |i: usize| {
             values.get(i).cloned().flatten().ok_or_else(|| broken("an input is missing"))
@@ -235,7 +248,7 @@ impl Model {
         Ok(Some(match &node.module {
             Module::Encoder(encoder, image) => {
                 let image = images.get(*image).ok_or_else(|| broken("an image is missing"))?;
-                Value::Features(encoder.forward(image, &mut NoTap)?)
+                Value::Features(encoder.forward(image, tap)?)
             }
             Module::Fusion(fusion) => {
                 let features = node
@@ -272,6 +285,21 @@ impl Model {
         let llm = self.llm()?;
         let x = ops::splice(visual, &llm.embeddings().tensor(), rows, batch)?;
         llm.forward(&x, cache, tap)
+    }
+}
+
+/// Shows every block's output of a node as `NODE.blocks.INDEX`.
+pub struct Blocks<'a> {
+    /// The node's id.
+    pub node: &'a str,
+    /// Who sees it.
+    pub look: &'a mut dyn FnMut(&str, &Tensor),
+}
+
+impl Tap for Blocks<'_> {
+    fn after_block(&mut self, index: usize, _: usize, x: Tensor) -> Result<Tensor> {
+        (self.look)(&format!("{}.blocks.{index}", self.node), &x);
+        Ok(x)
     }
 }
 

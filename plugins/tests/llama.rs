@@ -38,7 +38,8 @@ fn built(files: &Files) -> Box<dyn Llm> {
     let mut store = Store::new(&Dev::default(), 0);
     let llm = config.build(&mut store.root()).expect("a model");
     let params = store.into_params();
-    load_files(&params, files, "weights/", &config.keys()).unwrap_or_else(|error| panic!("{error}"));
+    load_files(&params, files, "weights/", &config.keys())
+        .unwrap_or_else(|error| panic!("{error}"));
     llm
 }
 
@@ -145,10 +146,7 @@ fn the_documented_sizes_are_those_of_the_released_models() {
         store.shapes().iter().map(ParamShape::len).sum()
     };
     assert_eq!(count("Llama()"), 6_738_415_616);
-    assert_eq!(
-        count("Llama(width: 5120, layers: 40, heads: 40, hidden: 13824)"),
-        13_015_864_320
-    );
+    assert_eq!(count("Llama(width: 5120, layers: 40, heads: 40, hidden: 13824)"), 13_015_864_320);
     let llama3 = "Llama(kv_heads: 8, hidden: 14336, vocabulary: 128256, context: 8192, rope_theta: 500000.0)";
     assert_eq!(count(llama3), 8_030_261_248);
 }
@@ -157,8 +155,14 @@ fn the_documented_sizes_are_those_of_the_released_models() {
 fn wrong_rotary_scalings_are_refused() {
     for (scaling, said) in [
         ("Linear(factor: 0.0)", "0 times"),
-        ("Llama3(factor: 8.0, low_freq_factor: 4.0, high_freq_factor: 1.0, original_max_position: 8192)", "low_freq_factor 4"),
-        ("Llama3(factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_position: 0)", "original_max_position"),
+        (
+            "Llama3(factor: 8.0, low_freq_factor: 4.0, high_freq_factor: 1.0, original_max_position: 8192)",
+            "low_freq_factor 4",
+        ),
+        (
+            "Llama3(factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_position: 0)",
+            "original_max_position",
+        ),
     ] {
         let text = format!("Llama(rope_scaling: {scaling})");
         let misfit = config(&text).validate().expect_err(&text);

@@ -41,14 +41,19 @@ impl Bundle {
     /// The file can't be written.
     pub fn write(&self, path: &Path) -> Result<(), WeightsError> {
         let io = |error| WeightsError::Io { path: path.to_owned(), error };
-        let tensors = self.tensors.iter().map(|(name, (shape, values))| (name, Bytes { shape, values }));
+        let tensors =
+            self.tensors.iter().map(|(name, (shape, values))| (name, Bytes { shape, values }));
         let notes: HashMap<String, String> = self.notes.clone().into_iter().collect();
         let notes = (!notes.is_empty()).then_some(notes);
-        atomically(path, |temporary| {
-            safetensors::serialize_to_file(tensors, notes, temporary).map_err(|error| {
-                WeightsError::Format { path: path.to_owned(), detail: error.to_string() }
-            })
-        }, io)
+        atomically(
+            path,
+            |temporary| {
+                safetensors::serialize_to_file(tensors, notes, temporary).map_err(|error| {
+                    WeightsError::Format { path: path.to_owned(), detail: error.to_string() }
+                })
+            },
+            io,
+        )
     }
 
     /// Adds parameters under `prefix`.

@@ -168,7 +168,8 @@ impl Files {
             Some(first) => {
                 let shard = index.weight_map.get(*first).map_or("", String::as_str);
                 let count = lost.len();
-                let detail = format!("{count} tensors are not where it says: `{first}` not in {shard}");
+                let detail =
+                    format!("{count} tensors are not where it says: `{first}` not in {shard}");
                 Err(format(path, detail))
             }
         }
@@ -184,12 +185,14 @@ impl Files {
         let mut file = File::open(path).map_err(io)?;
         let size = file.metadata().map_err(io)?.len();
         let header = header(path, &mut file, size)?;
-        let (length, header) = SafeTensors::read_metadata(&header)
-            .map_err(|error| format(path, error.to_string()))?;
+        let (length, header) =
+            SafeTensors::read_metadata(&header).map_err(|error| format(path, error.to_string()))?;
         let start = 8 + length as u64;
         let whole = start + header.data_len() as u64;
         if whole != size {
-            let detail = format!("it has {size} bytes where its header tells of {whole}: it was not copied whole");
+            let detail = format!(
+                "it has {size} bytes where its header tells of {whole}: it was not copied whole"
+            );
             return Err(format(path, detail));
         }
         for (name, info) in header.tensors() {
@@ -221,7 +224,10 @@ fn header(path: &Path, file: &mut File, size: u64) -> Result<Vec<u8>, WeightsErr
         return Err(format(path, format!("it is a pickle of PyTorch's; {convert}")));
     }
     if start.starts_with(b"version ") {
-        return Err(format(path, "it is a pointer of Git LFS; fetch it with `git lfs pull`".into()));
+        return Err(format(
+            path,
+            "it is a pointer of Git LFS; fetch it with `git lfs pull`".into(),
+        ));
     }
     let length = match <[u8; 8]>::try_from(start.as_slice()) {
         Ok(length) => u64::from_le_bytes(length),
@@ -267,9 +273,9 @@ fn converter(dtype: Dtype) -> Option<fn(&[u8]) -> f32> {
         Dtype::F32 => |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
         Dtype::BF16 => |b| f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16),
         Dtype::F16 => |b| half(u16::from_le_bytes([b[0], b[1]])),
-        Dtype::I64 => |b| {
-            i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32
-        },
+        Dtype::I64 => {
+            |b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32
+        }
         Dtype::I32 => |b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32,
         Dtype::U8 => |b| f32::from(b[0]),
         _ => return None,

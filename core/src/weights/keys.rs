@@ -91,9 +91,15 @@ mod tests {
 
     #[test]
     fn a_star_is_one_part_and_two_are_any_number() {
-        assert_eq!(matches("stages.*.blocks.*.gamma", "stages.0.blocks.12.gamma"), Some(vec!["0", "12"]));
+        assert_eq!(
+            matches("stages.*.blocks.*.gamma", "stages.0.blocks.12.gamma"),
+            Some(vec!["0", "12"])
+        );
         assert_eq!(matches("stages.*.gamma", "stages.0.blocks.12.gamma"), None);
-        assert_eq!(matches("text_model.**", "text_model.encoder.weight"), Some(vec!["encoder.weight"]));
+        assert_eq!(
+            matches("text_model.**", "text_model.encoder.weight"),
+            Some(vec!["encoder.weight"])
+        );
         assert_eq!(matches("text_model.**", "text_model"), None);
         assert_eq!(matches("**.inv_freq", "a.b.rope.inv_freq"), Some(vec!["a.b.rope"]));
         assert_eq!(matches("logit_scale", "logit_scale"), Some(vec![]));

@@ -135,8 +135,7 @@ impl Attention {
         at: usize,
     ) -> Result<Tensor> {
         let [b, n, ..] = q.dims::<4>("attention")?;
-        let spec =
-            AttentionSpec { causal, scale: self.scale, query_offset: at, key_lengths: None };
+        let spec = AttentionSpec { causal, scale: self.scale, query_offset: at, key_lengths: None };
         let mixed = ops::attention(q, k, v, None, &spec)?;
         self.output.forward(&mixed.reshape(&[b, n, self.heads * self.head_width])?)
     }

@@ -76,7 +76,9 @@ impl RopeScaling {
             RopeScaling::Llama3 { low_freq_factor: low, high_freq_factor: high, .. }
                 if !(positive(low) && high.is_finite() && high > low) =>
             {
-                Some(format!("low_freq_factor {low} must be above 0 and below high_freq_factor {high}"))
+                Some(format!(
+                    "low_freq_factor {low} must be above 0 and below high_freq_factor {high}"
+                ))
             }
             RopeScaling::Llama3 { original_max_position: 0, .. } => {
                 Some("an original_max_position of 0".into())
@@ -101,8 +103,7 @@ impl Rope {
     /// stretched by `scaling`.
     pub fn new(context: usize, head_width: usize, theta: f64, scaling: RopeScaling) -> Rope {
         // As the references: the frequency is rounded to f32 before it meets the position.
-        let frequency =
-            |i: usize| (1.0 / theta.powf((2 * i) as f64 / head_width as f64)) as f32;
+        let frequency = |i: usize| (1.0 / theta.powf((2 * i) as f64 / head_width as f64)) as f32;
         let frequencies = (0..head_width / 2).map(|i| scaling.scale(frequency(i))).collect();
         Rope { frequencies, context, table: Rc::default() }
     }
@@ -155,8 +156,7 @@ impl Rope2d {
         let (half, bands) = (head_width / 2, head_width / 4);
         let angle = |at: usize| {
             let (cell, i) = (at / half, at % half);
-            let (place, band) =
-                if i < bands { (cell / side, i) } else { (cell % side, i - bands) };
+            let (place, band) = if i < bands { (cell / side, i) } else { (cell % side, i - bands) };
             // As the reference: place and frequency are rounded to f32 before they meet.
             let frequency = (1.0 / theta.powf((2 * band) as f64 / half as f64)) as f32;
             place as f32 / side as f32 * pretrained as f32 * frequency

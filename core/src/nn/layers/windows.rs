@@ -55,9 +55,8 @@ impl Windows {
         let (filled, tokens) = (self.cut.len(), self.paste.len());
         self.fits(x, area == self.area && (windows * area).is_multiple_of(filled.max(1)))?;
         let batch = windows * area / filled.max(1);
-        let rows: Vec<_> = (0..batch)
-            .flat_map(|b| self.paste.iter().map(move |at| b * filled + at))
-            .collect();
+        let rows: Vec<_> =
+            (0..batch).flat_map(|b| self.paste.iter().map(move |at| b * filled + at)).collect();
         ops::gather_rows(x, &rows)?.reshape(&[batch, tokens, width])
     }
 
