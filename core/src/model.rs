@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use petgraph::graph::NodeIndex;
+
 use crate::data::preprocess::ImageSpec;
-use crate::graph::{Graph, Source};
+use crate::graph::{Graph, Source, Stage};
 use crate::nn::{Store, ops};
 use crate::registry::{
     Encoder, Features, Fusion, KvCache, Llm, MapShape, NoTap, Plugin, Projector, Tap, TokensShape,
@@ -70,6 +72,7 @@ pub struct ModelNode {
     pub params: Vec<Param>,
     /// What checkpoints of its reference have beside or instead of those names.
     pub keys: Keys,
+    index: NodeIndex,
     module: Module,
     /// Positions in [`Model::nodes`], in the order of `from`.
     inputs: Vec<usize>,
@@ -109,14 +112,14 @@ pub fn build(graph: &Graph, dev: &Dev) -> std::result::Result<Model, ModelError>
             .map_err(|error| ModelError::Build { node: node.id.clone(), error })?;
         let params = store.into_params();
         let keys = node.plugin.keys();
-        model.nodes.push(ModelNode { id: node.id.clone(), params, keys, module, inputs });
+        model.nodes.push(ModelNode { id: node.id.clone(), params, keys, index, module, inputs });
     }
     Ok(model)
 }
 
 fn build_module(
     graph: &Graph,
-    index: petgraph::graph::NodeIndex,
+    index: NodeIndex,
     store: &mut Store,
     images: &mut Vec<ImageSpec>,
 ) -> Result<Module> {
@@ -161,13 +164,31 @@ impl ModelNode {
 }
 
 impl Model {
-    /// Hangs the parameters of the given nodes on `tape` and freezes all others.
-    pub fn train(&self, nodes: &[&str], tape: &Tape) {
+    /// Hangs the parameters that a stage trains on `tape` and freezes all others.
+    pub fn train(&self, stage: &Stage, tape: &Tape) {
         for node in &self.nodes {
-            let tape =
-                if nodes.contains(&node.id.as_str()) { tape.clone() } else { Tape::default() };
-            node.params.iter().for_each(|param| param.set_tape(&tape));
+            for (i, param) in node.params.iter().enumerate() {
+                let trained = stage.trains_param(node.index, i);
+                param.set_tape(&if trained { tape.clone() } else { Tape::default() });
+            }
         }
+    }
+
+    /// Freezes every parameter.
+    pub fn freeze(&self) {
+        let params = self.nodes.iter().flat_map(|node| &node.params);
+        params.for_each(|param| param.set_tape(&Tape::default()));
+    }
+
+    /// Every parameter that is being trained, with its node's id and its learning rate.
+    pub fn trained<'a>(
+        &'a self,
+        stage: &'a Stage,
+    ) -> impl Iterator<Item = (&'a str, &'a Param, f64)> {
+        self.nodes.iter().flat_map(|node| {
+            let params = node.params.iter().enumerate().filter(|(_, param)| param.trained());
+            params.map(|(i, param)| (node.id.as_str(), param, stage.lr(node.index, i)))
+        })
     }
 
     /// The device on which the model lives.

@@ -27,8 +27,10 @@ pub struct Planned {
     pub output: Port,
     /// Its parameters, in values.
     pub parameters: u64,
-    /// Whether it gets updates.
+    /// Whether it gets updates, all of it or a part.
     pub trained: bool,
+    /// Its parameters that do, in values.
+    pub parameters_trained: u64,
     /// Whether gradients pass through it.
     pub records: bool,
     /// What its forward pass costs per sample.
@@ -50,6 +52,8 @@ pub struct Schedule {
     pub length: usize,
     /// Samples per forward pass.
     pub batch: usize,
+    /// Whether blocks keep their inputs alone.
+    pub gradient_checkpointing: bool,
 }
 
 /// Plans stage number `stage` of the graph.
@@ -58,8 +62,11 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
     let mut nodes: Vec<Planned> = Vec::new();
     for &index in &graph.order {
         let node = &graph.dag[index];
-        let trained =
-            spec.is_some_and(|stage| stage.trains.contains(&index)) && !node.params.is_empty();
+        let gets_updates =
+            |(i, _): &(usize, _)| spec.is_some_and(|stage| stage.trains_param(index, *i));
+        let updated = node.params.iter().enumerate().filter(gets_updates);
+        let parameters_trained = sum(updated.map(|(_, param)| param.len() as u64));
+        let trained = parameters_trained > 0;
         let behind = node.inputs.iter().any(|source| match source {
             Source::Node(input) => nodes.iter().any(|done| done.index == *input && done.records),
             Source::Image | Source::Text => false,
@@ -71,6 +78,7 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
             output: node.output.clone(),
             parameters: node.parameters() as u64,
             trained,
+            parameters_trained,
             records: trained || behind,
             cost: node.cost,
             index,
@@ -82,15 +90,16 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
         visual_tokens: graph.visual_tokens(),
         length: graph.length(stage),
         batch: spec.map_or(1, |stage| stage.spec.batch),
+        gradient_checkpointing: spec.is_some_and(|stage| stage.spec.gradient_checkpointing),
     }
 }
 
 impl Schedule {
     /// Parameters that get updates, and those that don't.
     pub fn parameters(&self) -> (u64, u64) {
-        let of =
-            |trained| sum(self.nodes.iter().filter(|n| n.trained == trained).map(|n| n.parameters));
-        (of(true), of(false))
+        let trained = sum(self.nodes.iter().map(|n| n.parameters_trained));
+        let frozen = self.nodes.iter().map(|n| n.parameters - n.parameters_trained);
+        (trained, sum(frozen))
     }
 
     /// The ids of the frozen prefix: what can be computed once per sample.
@@ -99,25 +108,36 @@ impl Schedule {
     }
 
     /// FLOPs of a training step per sample: every node's forward pass, and for those that record
-    /// the input gradient, for those that train the weight gradient.
+    /// the input gradient, for those that train the weight gradient; under gradient checkpointing
+    /// the blocks' forward pass twice.
     pub fn flops_per_sample(&self) -> u64 {
         let passes = |node: &Planned| {
             let through = self.nodes.iter().any(|n| n.records && node.inputs.contains(&n.id));
             1 + u64::from(through) + u64::from(node.trained)
         };
-        sum(self.nodes.iter().map(|node| node.cost.flops.saturating_mul(passes(node))))
+        let again = |node: &Planned| match self.gradient_checkpointing && node.records {
+            true => node.cost.block_flops,
+            false => 0,
+        };
+        let flops = |n: &Planned| n.cost.flops.saturating_mul(passes(n)).saturating_add(again(n));
+        sum(self.nodes.iter().map(flops))
     }
 
     /// Bytes of weights, gradients and optimiser moments.
     pub fn state_bytes(&self) -> u64 {
-        let bytes = |n: &Planned| n.parameters.saturating_mul(if n.trained { 16 } else { 4 });
-        sum(self.nodes.iter().map(bytes))
+        let (trained, frozen) = self.parameters();
+        trained.saturating_mul(16).saturating_add(frozen.saturating_mul(4))
     }
 
     /// Bytes of activations at the peak of a step: all that recording nodes keep, and the largest
     /// of those that keep nothing.
     pub fn activation_bytes(&self) -> u64 {
-        let kept = sum(self.nodes.iter().filter(|n| n.records).map(|n| n.cost.activations));
+        let recording = self.nodes.iter().filter(|n| n.records).map(|n| n.cost);
+        let recording = recording.fold(Cost::default(), |sum, cost| sum + cost);
+        let kept = match self.gradient_checkpointing {
+            true => recording.checkpointed_activations(),
+            false => recording.activations,
+        };
         let passing = self.nodes.iter().filter(|n| !n.records).map(|n| n.cost.activations).max();
         kept.saturating_add(passing.unwrap_or(0)).saturating_mul(4 * self.batch as u64)
     }
@@ -174,7 +194,9 @@ impl fmt::Display for Schedule {
 
 impl Planned {
     fn row(&self) -> [String; 6] {
+        let in_part = format!("trained in part ({})", count(self.parameters_trained));
         let state = match (self.trained, self.records) {
+            (true, _) if self.parameters_trained < self.parameters => &in_part,
             (true, _) => "trained",
             (false, true) => "frozen, passes gradients",
             (false, false) => "frozen",

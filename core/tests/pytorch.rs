@@ -3,7 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use eagle_core::nn::kernels;
-use eagle_core::nn::ops::{self, Activation, AttentionSpec, RotaryLayout};
+use eagle_core::nn::ops::{self, Activation, AttentionSpec, Bias, GridAxis, RotaryLayout};
 use eagle_core::tensor::{Dev, Result, Tape, Tensor};
 use safetensors::SafeTensors;
 use std::collections::BTreeSet;
@@ -71,8 +71,17 @@ fn run(fixture: &Fixture, case: &str, x: &[Tensor]) -> Result<Tensor> {
                 "padded" => spec(false, 0, Some(&[7, 3])),
                 _ => spec(false, 0, None),
             };
+            if detail == "decomposed" {
+                let bias = Bias::Decomposed(&x[3], &x[4]);
+                return ops::attention_with(&x[0], &x[1], &x[2], bias, &spec);
+            }
             ops::attention(&x[0], &x[1], &x[2], x.get(3), &spec)
         }
+        "relative_bias" => {
+            let axis = if detail == "rows" { GridAxis::Rows } else { GridAxis::Columns };
+            ops::relative_bias(&x[0], &x[1], (3, 5), axis)
+        }
+        "windows" => ops::windows(&x[0], (3, 3)),
         "rotary" => {
             let layout =
                 if detail == "Half" { RotaryLayout::Half } else { RotaryLayout::Interleaved };
@@ -117,10 +126,10 @@ fn run(fixture: &Fixture, case: &str, x: &[Tensor]) -> Result<Tensor> {
 fn values_and_gradients_are_pytorchs() {
     let fixture = Fixture::open();
     let cases = fixture.cases();
-    assert!(cases.len() > 35, "the fixture lost cases: {cases:?}");
+    assert!(cases.len() > 40, "the fixture lost cases: {cases:?}");
     for case in cases.iter().filter(|case| *case != "adamw") {
         let tape = Tape::recording();
-        let inputs: Vec<_> = (0..4)
+        let inputs: Vec<_> = (0..5)
             .map_while(|i| fixture.get(&format!("{case}/in.{i}")))
             .map(|x| x.leaf(&tape))
             .collect();

@@ -331,11 +331,15 @@ fn run_identity(work: &Work<'_>, labels: &Labels, questions: &[Arc<dyn Dataset>]
 
 fn manifest(graph: &Graph, labels: &Labels, id: &str, started: String) -> Manifest {
     let size = |trained: bool| {
-        let of = |index: &petgraph::graph::NodeIndex| {
-            graph.stages.iter().any(|stage| stage.trains.contains(index)) == trained
+        let of = |&(index, i): &(_, usize)| {
+            graph.stages.iter().any(|stage| stage.trains_param(index, i)) == trained
         };
-        let nodes = graph.order.iter().filter(|index| of(index));
-        nodes.fold(0, |sum: u64, &index| sum.saturating_add(graph.dag[index].parameters() as u64))
+        let params = graph.order.iter().flat_map(|&index| {
+            let params = graph.dag[index].params.iter().enumerate();
+            params.map(move |(i, param)| ((index, i), param.len() as u64))
+        });
+        let sizes = params.filter(|(at, _)| of(at)).map(|(_, size)| size);
+        sizes.fold(0, u64::saturating_add)
     };
     let (version, commit, command) = labels.program.clone();
     Manifest {

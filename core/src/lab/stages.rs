@@ -122,7 +122,6 @@ impl Lab<'_> {
         let job = Job {
             model,
             stage,
-            trains: trains.clone(),
             dataset: opened.dataset.clone(),
             text: text(work, stage, graph.length(index)),
             seed: crate::seed::derive(graph.seed, &format!("order of stage {index}")),

@@ -36,3 +36,23 @@ pub fn even_heads(width: usize, heads: usize) -> Result<(), Misfit> {
     }
     Ok(())
 }
+
+/// Windows of `window` patches a side must fit a grid of `side`, and the blocks that are `global`
+/// instead must be among `layers`. A window of 0 makes all blocks global.
+///
+/// # Errors
+/// They don't.
+pub fn windows(window: usize, side: usize, global: &[usize], layers: usize) -> Result<(), Misfit> {
+    if window > side {
+        let message = format!("a window of {window} patches, in an image of {side}");
+        let help = "a window of 0 makes all blocks global";
+        return Err(Misfit::field("window", message).help(help));
+    }
+    match global.iter().find(|block| window > 0 && **block >= layers) {
+        None => Ok(()),
+        Some(block) => {
+            let message = format!("no block {block} of {layers}: they are counted from 0");
+            Err(Misfit::field("global_blocks", message))
+        }
+    }
+}

@@ -76,6 +76,23 @@ pub struct Cost {
     pub flops: u64,
     /// f32 values that stay alive for the backward pass.
     pub activations: u64,
+    /// The part of `flops` in blocks that gradient checkpointing computes twice.
+    pub block_flops: u64,
+    /// The part of `activations` in such blocks.
+    pub block_activations: u64,
+    /// The values that the blocks keep under gradient checkpointing: their inputs.
+    pub block_inputs: u64,
+    /// The activations of the largest such block, which lives again in the backward pass.
+    pub largest_block: u64,
+}
+
+impl Cost {
+    /// The f32 values that stay alive under gradient checkpointing, the block counted whose turn it
+    /// is.
+    pub fn checkpointed_activations(&self) -> u64 {
+        let outside = self.activations.saturating_sub(self.block_activations);
+        outside.saturating_add(self.block_inputs).saturating_add(self.largest_block)
+    }
 }
 
 impl std::ops::Add for Cost {
@@ -84,6 +101,10 @@ impl std::ops::Add for Cost {
         Cost {
             flops: self.flops.saturating_add(other.flops),
             activations: self.activations.saturating_add(other.activations),
+            block_flops: self.block_flops.saturating_add(other.block_flops),
+            block_activations: self.block_activations.saturating_add(other.block_activations),
+            block_inputs: self.block_inputs.saturating_add(other.block_inputs),
+            largest_block: self.largest_block.max(other.largest_block),
         }
     }
 }

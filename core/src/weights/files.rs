@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, tensor::Metadata};
 
 use super::WeightsError;
 
@@ -185,9 +185,10 @@ impl Files {
         let mut file = File::open(path).map_err(io)?;
         let size = file.metadata().map_err(io)?.len();
         let header = header(path, &mut file, size)?;
-        let (length, header) =
-            SafeTensors::read_metadata(&header).map_err(|error| format(path, error.to_string()))?;
-        let start = 8 + length as u64;
+        // Not `SafeTensors::read_metadata`: that wants the whole file.
+        let start = header.len() as u64;
+        let header: Metadata = serde_json::from_slice(header.get(8..).unwrap_or(&[]))
+            .map_err(|error| format(path, error.to_string()))?;
         let whole = start + header.data_len() as u64;
         if whole != size {
             let detail = format!(
@@ -198,6 +199,12 @@ impl Files {
         for (name, info) in header.tensors() {
             if wanted(&name) {
                 let (from, to) = info.data_offsets;
+                let numbers = info.shape.iter().try_fold(1, |n: usize, side| n.checked_mul(*side));
+                let bits = numbers.and_then(|numbers| numbers.checked_mul(info.dtype.bitsize()));
+                if bits.map(|bits| bits / 8) != to.checked_sub(from) {
+                    let detail = format!("`{name}` is {:?} in bytes {from} to {to}", info.shape);
+                    return Err(format(path, detail));
+                }
                 let (at, bytes) = (start + from as u64, (to - from) as u64);
                 let (shard, shape) = (self.shards.len(), info.shape.clone());
                 self.entries.insert(name, Entry { shard, dtype: info.dtype, shape, at, bytes });

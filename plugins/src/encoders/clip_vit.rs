@@ -7,7 +7,7 @@
 //! the class token is `Kept`.
 
 use eagle_core::data::preprocess::{Fit, ImageSpec};
-use eagle_core::nn::layers::{Attention, AttentionNames, Conv2d, LayerNorm, Mlp};
+use eagle_core::nn::layers::{Attention, AttentionNames, Conv2d, LayerNorm, Mlp, checkpointed};
 use eagle_core::nn::ops::{self, Activation};
 use eagle_core::nn::{Builder, Init, cost, fit};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, Features, MapShape, Misfit, Tap};
@@ -124,7 +124,7 @@ impl EncoderConfig for ClipVit {
             + cost::linear(tokens, self.width, self.hidden())
             + cost::linear(tokens, self.hidden(), self.width)
             + cost::pointwise(tokens, self.hidden() + 2 * self.width);
-        patch + cost::times(self.run_layers(), block)
+        patch + cost::blocks(self.run_layers(), (tokens, self.width), block)
     }
 
     fn build(&self, b: &mut Builder<'_>) -> Result<Box<dyn Encoder>> {
@@ -229,6 +229,7 @@ impl ClipVit {
     }
 }
 
+#[derive(Clone)]
 struct Block {
     norm1: LayerNorm,
     attention: Attention,
@@ -286,7 +287,8 @@ impl Encoder for Module {
     fn forward(&self, image: &Tensor, tap: &mut dyn Tap) -> Result<Features> {
         let mut x = self.pre_norm.forward(&self.embed(image)?)?;
         for (i, block) in self.blocks.iter().enumerate() {
-            x = tap.after_block(i, self.blocks.len(), block.forward(&x)?)?;
+            x = checkpointed(block, &x, Block::forward)?;
+            x = tap.after_block(i, self.blocks.len(), x)?;
         }
         if let Some(norm) = &self.post_norm {
             x = norm.forward(&x)?;

@@ -3,10 +3,16 @@
 //! takes the last stage without the final norm, as here.
 //!
 //! `[B, 3, S, S]` to `[B, (S/32)^2, widths.last()]` for four stages and a stem of 4; all earlier
-//! stages are in the pyramid.
+//! stages are in the pyramid. (timm follows a stem of 2 with one more halving; here each stage
+//! halves but the first.)
+//!
+//! Which weights: the paper names `clip_laion2b_soup` (OpenCLIP's image tower: prefix
+//! `visual.trunk.`). EAGLE's released code passes that tag where timm only asks whether there is
+//! one, and so loads timm's default, `clip_laion2b_soup_ft_in1k`, fine-tuned on ImageNet (no prefix,
+//! with `head`). EAGLE's own checkpoints call `gamma` `weight`. All three load here.
 
 use eagle_core::data::preprocess::{Fit, ImageSpec};
-use eagle_core::nn::layers::{Conv2d, DepthwiseConv2d, LayerNorm, Mlp};
+use eagle_core::nn::layers::{Conv2d, DepthwiseConv2d, LayerNorm, Mlp, checkpointed};
 use eagle_core::nn::ops::{self, Activation};
 use eagle_core::nn::{Builder, Init, cost, fit};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, Features, MapShape, Misfit, Tap};
@@ -93,7 +99,7 @@ impl EncoderConfig for ConvNext {
                 + cost::linear(n, width, 4 * width)
                 + cost::linear(n, 4 * width, width)
                 + cost::pointwise(n, 6 * width);
-            total = total + cost::times(depth, block);
+            total = total + cost::blocks(depth, (n, width), block);
             if stage > 0 {
                 total = total + cost::convolution(n, 2, self.widths[stage - 1], width);
             }
@@ -110,12 +116,12 @@ impl EncoderConfig for ConvNext {
         let stages = (0..self.depths.len())
             .map(|i| self.stage(i, &mut b.at("stages").at(i)))
             .collect::<Result<_>>()?;
-        Ok(Box::new(Module { side: self.side(0), stem_conv, stem_norm, stages }))
+        Ok(Box::new(Module { patch, stem_conv, stem_norm, stages }))
     }
 
     fn keys(&self) -> Keys {
         // The classifier; LLaVA-HR's and EAGLE's copies call the LayerScale `weight`.
-        Keys::ignoring(["head.**", "norm_pre.*"])
+        Keys::ignoring(["head.**", "norm_pre.**"])
             .renaming("stages.*.blocks.*.gamma", "stages.*.blocks.*.weight")
     }
 }
@@ -153,6 +159,7 @@ struct Stage {
     blocks: Vec<Block>,
 }
 
+#[derive(Clone)]
 struct Block {
     conv: DepthwiseConv2d,
     norm: LayerNorm,
@@ -169,7 +176,7 @@ impl Block {
 }
 
 struct Module {
-    side: usize,
+    patch: usize,
     stem_conv: Conv2d,
     stem_norm: LayerNorm,
     stages: Vec<Stage>,
@@ -178,8 +185,9 @@ struct Module {
 impl Encoder for Module {
     fn forward(&self, image: &Tensor, tap: &mut dyn Tap) -> Result<Features> {
         let x = self.stem_norm.forward(&self.stem_conv.patches(image)?)?;
-        let [batch, _, width] = x.dims("ConvNext")?;
-        let mut x = x.reshape(&[batch, self.side, self.side, width])?; // [B, H, W, C]
+        let [batch, _, height, width] = image.dims("ConvNext")?;
+        let (rows, columns) = (height / self.patch, width / self.patch);
+        let mut x = x.reshape(&[batch, rows, columns, x.rows().1])?; // [B, H, W, C]
         let count = self.stages.iter().map(|stage| stage.blocks.len()).sum();
         let mut index = 0;
         let mut pyramid = Vec::new();
@@ -189,7 +197,7 @@ impl Encoder for Module {
                 x = conv.forward(&norm.forward(&x)?)?;
             }
             for block in &stage.blocks {
-                x = tap.after_block(index, count, block.forward(&x)?)?;
+                x = tap.after_block(index, count, checkpointed(block, &x, Block::forward)?)?;
                 index += 1;
             }
         }

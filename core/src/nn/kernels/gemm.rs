@@ -2,6 +2,11 @@
 //!
 //! A product runs on one thread; callers cut the work into fixed chunks. `gemm-f32` alone is a
 //! dependency, since the facade crate would compile the other number types, too.
+//!
+//! A row of the output has the same bits however many rows are computed with it, if `b`'s rows are
+//! contiguous: a picture's features must not depend on its batch, or they couldn't be cached. The
+//! crate breaks the sum over `k` at places that depend on the other sizes, and treats a single row
+//! apart; so `k` is cut here, and a single row gets company.
 
 use gemm_common::Parallelism;
 
@@ -28,6 +33,9 @@ impl<'a> Mat<'a> {
     }
 }
 
+/// Products are summed in pieces of this length; the crate doesn't cut shorter ones.
+const DEPTH: usize = 512;
+
 fn reaches(rows: usize, cols: usize, row: usize, col: usize) -> usize {
     if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row + (cols - 1) * col + 1 }
 }
@@ -35,13 +43,13 @@ fn reaches(rows: usize, cols: usize, row: usize, col: usize) -> usize {
 /// `out = factor * a b`, or `out += factor * a b`; `a` is m x k, `b` is k x n, and `out` is
 /// row-major with rows `row` apart.
 #[allow(clippy::too_many_arguments)]
-pub fn gemm(
+pub fn gemm<'a>(
     (m, n, k): (usize, usize, usize),
     out: &mut [f32],
     row: usize,
     accumulate: bool,
-    a: Mat<'_>,
-    b: Mat<'_>,
+    a: Mat<'a>,
+    b: Mat<'a>,
     factor: f32,
 ) {
     assert!(
@@ -54,8 +62,47 @@ pub fn gemm(
     if m == 0 || n == 0 {
         return;
     }
-    // SAFETY: the assertion above holds every element of the three matrices inside their slices,
-    // rows of `out` don't overlap, and `out` is borrowed mutably, so it aliases neither operand.
+    if m == 1 && b.col == 1 && k > 0 {
+        return single_row((n, k), out, accumulate, a, b, factor);
+    }
+    let piece = |mat: Mat<'a>, step: usize, at: usize| Mat { data: &mat.data[step * at..], ..mat };
+    product((m, n, k.min(DEPTH)), out, row, accumulate, a, b, factor);
+    for at in (DEPTH..k).step_by(DEPTH) {
+        let size = (m, n, DEPTH.min(k - at));
+        product(size, out, row, true, piece(a, a.col, at), piece(b, b.row, at), factor);
+    }
+}
+
+/// One row, computed as the first of two.
+fn single_row(
+    (n, k): (usize, usize),
+    out: &mut [f32],
+    accumulate: bool,
+    a: Mat<'_>,
+    b: Mat<'_>,
+    factor: f32,
+) {
+    let mut rows: Vec<f32> = (0..k).map(|i| a.data[i * a.col]).collect();
+    rows.resize(2 * k, 0.0);
+    let mut both = vec![0.0; 2 * n];
+    both[..n].copy_from_slice(&out[..n]);
+    gemm((2, n, k), &mut both, n, accumulate, Mat::rows(&rows, k), b, factor);
+    out[..n].copy_from_slice(&both[..n]);
+}
+
+/// A product whose sum is not cut.
+fn product(
+    (m, n, k): (usize, usize, usize),
+    out: &mut [f32],
+    row: usize,
+    accumulate: bool,
+    a: Mat<'_>,
+    b: Mat<'_>,
+    factor: f32,
+) {
+    // SAFETY: `gemm`, the only caller, asserts that every element of the three matrices lies inside
+    // its slice, of which this is a part; rows of `out` don't overlap, and `out` is borrowed
+    // mutably, so it aliases neither operand.
     // The kernel wants column-major output, so the transposed product is computed: out^T = b^T a^T.
     unsafe {
         gemm_f32::gemm::f32::get_gemm_fn()(
@@ -79,5 +126,36 @@ pub fn gemm(
             false,
             Parallelism::None,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Rng;
+
+    fn random(len: usize, seed: u64) -> Vec<f32> {
+        let mut rng = Rng::new(seed);
+        (0..len).map(|_| rng.normal()).collect()
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_the_rows_beside_it() {
+        for (n, k) in [(1, 3), (5, 2), (8, 40), (64, 600), (33, 1030), (100, 513), (300, 77)] {
+            let (a, b) = (random(150 * k, 1), random(k * n, 2));
+            let rows = |first: usize, count: usize| {
+                let mut out = vec![0.0; count * n];
+                let a = Mat::rows(&a[first * k..], k);
+                gemm((count, n, k), &mut out, n, false, a, Mat::rows(&b, n), 1.0);
+                out
+            };
+            let all = rows(0, 150);
+            for (first, count) in [(0, 1), (149, 1), (3, 2), (17, 31), (1, 64), (20, 65)] {
+                let some = rows(first, count);
+                let same =
+                    some.iter().zip(&all[first * n..]).all(|(a, b)| a.to_bits() == b.to_bits());
+                assert!(same, "rows {first}.. ({count} of 150), n {n}, k {k}");
+            }
+        }
     }
 }

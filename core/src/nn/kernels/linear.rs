@@ -63,8 +63,11 @@ pub fn linear(
     keep: bool,
 ) -> (Vec<f32>, Option<Vec<f32>>) {
     let rows = block(m);
-    let turned = if m >= 32 { transposed(w, n, k) } else { Vec::new() };
-    let right = if m >= 32 { Mat::rows(&turned, n) } else { Mat::rows(w, k).t() };
+    // Turning a large weight doesn't pay for few rows; a small one is turned for the sake of bits
+    // that don't depend on the number of rows (see `gemm`).
+    let turn = m >= 32 || n * k <= 1 << 16 || m * n <= 256;
+    let turned = if turn { transposed(w, n, k) } else { Vec::new() };
+    let right = if turn { Mat::rows(&turned, n) } else { Mat::rows(w, k).t() };
     let product = |i: usize, out: &mut [f32]| {
         let x = part(x, i, rows * k);
         gemm((out.len() / n, n, k), out, n, false, Mat::rows(x, k), right, 1.0);

@@ -76,3 +76,32 @@ pub fn sum_parts(parts: &[f32], width: usize) -> Vec<f32> {
     }
     out
 }
+
+/// An output that tasks write to at strided places no two of them share.
+#[derive(Clone, Copy)]
+pub(super) struct Shared(*mut f32, usize);
+
+// SAFETY: tasks touch disjoint elements; see `Shared::put`.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    pub(super) fn new(values: &mut [f32]) -> Self {
+        Shared(values.as_mut_ptr(), values.len())
+    }
+
+    /// Writes `rows` of `width` values, `stride` apart, from `at` on.
+    ///
+    /// # Safety
+    /// No other task may touch these elements meanwhile, and the slice behind must be alive.
+    pub(super) unsafe fn put(self, at: usize, stride: usize, width: usize, rows: &[f32]) {
+        for (i, row) in rows.chunks_exact(width.max(1)).enumerate() {
+            assert!(at + i * stride + width <= self.1, "a kernel would leave its output");
+            // SAFETY: in bounds by the assertion, unshared by the contract.
+            unsafe {
+                std::ptr::copy_nonoverlapping(row.as_ptr(), self.0.add(at + i * stride), width);
+            }
+        }
+    }
+}

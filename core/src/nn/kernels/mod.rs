@@ -19,10 +19,12 @@ pub mod host;
 pub mod linear;
 pub mod memory;
 pub mod norm;
+pub mod relative;
 pub mod resize;
 pub mod rotary;
 pub mod rows;
 pub mod simd;
+pub mod windows;
 
 pub use adamw::{AdamW, adamw, sum_of_squares};
 pub use elementwise::add_assign;

@@ -1,6 +1,7 @@
 //! Layers: parameters under the field's names, and the operation that they feed.
 
 mod attention;
+mod checkpoint;
 mod linear;
 mod mlp;
 mod norm;
@@ -8,8 +9,14 @@ mod rope;
 mod windows;
 
 pub use attention::{Attention, AttentionNames};
+pub use checkpoint::checkpointed;
 pub use linear::{Conv2d, DepthwiseConv2d, Linear};
 pub use mlp::{GatedMlp, Mlp};
 pub use norm::{LayerNorm, RmsNorm};
+<<<<<<< HEAD
 pub use rope::{Rope, Rope2d, RopeScaling};
 pub use windows::Windows;
+=======
+pub use rope::{Rope, Rope2d};
+pub use windows::within_windows;
+>>>>>>> main

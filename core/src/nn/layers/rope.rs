@@ -141,18 +141,23 @@ impl Rope {
     }
 }
 
-/// The table of angles for every cell of a square grid: the first half of a head's channels turns
-/// by the row, the second by the column (EVA-02, arXiv 2303.11331).
+/// The angles for every cell of a square grid: the first half of a head's channels turns by the
+/// row, the second by the column (EVA-02, arXiv 2303.11331).
 #[derive(Debug, Clone)]
 pub struct Rope2d {
-    cos: Rc<[f32]>,
-    sin: Rc<[f32]>,
+    side: usize,
+    pretrained: usize,
+    head_width: usize,
+    theta: f64,
+    /// Cosines and sines, once they are needed: counting parameters must cost nothing.
+    table: OnceCell<[Vec<f32>; 2]>,
 }
 
 impl Rope2d {
     /// Angles for `side x side` cells, as far apart as if they were `pretrained x pretrained`;
     /// `head_width` is a multiple of 4.
     pub fn new(side: usize, pretrained: usize, head_width: usize, theta: f64) -> Rope2d {
+<<<<<<< HEAD
         let (half, bands) = (head_width / 2, head_width / 4);
         let angle = |at: usize| {
             let (cell, i) = (at / half, at % half);
@@ -166,6 +171,9 @@ impl Rope2d {
             cos: (0..count).map(|at| angle(at).cos()).collect(),
             sin: (0..count).map(|at| angle(at).sin()).collect(),
         }
+=======
+        Rope2d { side, pretrained, head_width, theta, table: OnceCell::new() }
+>>>>>>> main
     }
 
     /// Rotates `[B, side * side, H, D]`.
@@ -173,6 +181,21 @@ impl Rope2d {
     /// # Errors
     /// Another number of cells or channels.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        ops::rotary_with(x, &self.cos, &self.sin, RotaryLayout::Interleaved)
+        let [cos, sin] = self.table.get_or_init(|| self.angles());
+        ops::rotary_with(x, cos, sin, RotaryLayout::Interleaved)
+    }
+
+    fn angles(&self) -> [Vec<f32>; 2] {
+        let (side, half, bands) = (self.side, self.head_width / 2, self.head_width / 4);
+        let angle = |at: usize| {
+            let (cell, i) = (at / half, at % half);
+            let (place, band) = if i < bands { (cell / side, i) } else { (cell % side, i - bands) };
+            // As the reference: place and frequency are rounded to f32 before they meet.
+            let frequency = (1.0 / self.theta.powf((2 * band) as f64 / half as f64)) as f32;
+            place as f32 / side as f32 * self.pretrained as f32 * frequency
+        };
+        let angles: Vec<f32> = (0..side * side * half).map(angle).collect();
+        let of = |f: fn(f32) -> f32| angles.iter().map(|angle| f(*angle)).collect();
+        [of(f32::cos), of(f32::sin)]
     }
 }

@@ -18,9 +18,49 @@ pub struct AttentionSpec {
     pub key_lengths: Option<Rc<[usize]>>,
 }
 
+/// What is added to the scaled scores.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Bias<'a> {
+    /// Nothing.
+    #[default]
+    None,
+    /// `[B, H, Nq, Nk]` with 1 in place of any of them; leading axes may be missing. T5's and
+    /// Swin's relative positions.
+    Full(&'a Tensor),
+    /// Rows `[B, H, Nq, Hk]` and columns `[B, H, Nq, Wk]` for keys on a grid of `Hk` by `Wk`: a
+    /// key's row and its column add a value each. SAM's relative positions.
+    Decomposed(&'a Tensor, &'a Tensor),
+}
+
+impl<'a> Bias<'a> {
+    fn tensors(self) -> [Option<&'a Tensor>; 2] {
+        match self {
+            Bias::None => [None, None],
+            Bias::Full(bias) => [Some(bias), None],
+            Bias::Decomposed(rows, columns) => [Some(rows), Some(columns)],
+        }
+    }
+
+    fn fits(self, [batch, heads, nq, nk]: [usize; 4]) -> bool {
+        match self {
+            Bias::None => true,
+            Bias::Full(bias) => four_axes(bias.shape()).is_some_and(|axes| {
+                axes.iter().zip([batch, heads, nq, nk]).all(|(&n, full)| n == 1 || n == full)
+            }),
+            Bias::Decomposed(rows, columns) => match (rows.shape(), columns.shape()) {
+                ([b, h, n, height], [b2, h2, n2, width]) => {
+                    [*b, *h, *n] == [batch, heads, nq]
+                        && [*b2, *h2, *n2] == [batch, heads, nq]
+                        && height * width == nk
+                }
+                _ => false,
+            },
+        }
+    }
+}
+
 /// Attention of `q` `[B, Nq, H, D]` over `k`, `v` `[B, Nk, Hk, D]`, `H` a multiple of `Hk`; `bias`
-/// is added to the scaled scores, `[B, H, Nq, Nk]` with 1 in place of any of them (leading axes may
-/// be missing). A query that sees no key gets zeros.
+/// is a [`Bias::Full`] one. A query that sees no key gets zeros.
 ///
 /// # Errors
 /// The shapes don't fit.
@@ -31,63 +71,108 @@ pub fn attention(
     bias: Option<&Tensor>,
     spec: &AttentionSpec,
 ) -> Result<Tensor> {
+    attention_with(q, k, v, bias.map_or(Bias::None, Bias::Full), spec)
+}
+
+/// [`attention`] with any kind of bias.
+///
+/// # Errors
+/// The shapes don't fit.
+pub fn attention_with(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    bias: Bias<'_>,
+    spec: &AttentionSpec,
+) -> Result<Tensor> {
     let ([batch, nq, heads, d], [bk, nk, key_heads, dk]) =
         (q.dims("attention")?, k.dims("attention")?);
-    let bias_shape = bias.map_or(Some([1; 4]), |bias| four_axes(bias.shape()));
-    let full = [batch, heads, nq, nk];
     let fits = bk == batch
         && dk == d
         && v.shape() == k.shape()
         && key_heads > 0
         && heads % key_heads == 0
         && spec.key_lengths.as_ref().is_none_or(|lengths| lengths.len() == batch)
-        && bias_shape.is_some_and(|s| s.iter().zip(full).all(|(&s, full)| s == 1 || s == full));
+        && bias.fits([batch, heads, nq, nk]);
     require("attention", fits, || {
-        let (q, k, v, bias) = (q.shape(), k.shape(), v.shape(), bias.map(Tensor::shape));
-        format!("q {q:?}, k {k:?}, v {v:?}, bias {bias:?}, {spec:?}")
+        let (q, k, v) = (q.shape(), k.shape(), v.shape());
+        format!("q {q:?}, k {k:?}, v {v:?}, bias {:?}, {spec:?}", bias.tensors())
     })?;
-    let (spec, bias_shape) = (spec.clone(), bias_shape.unwrap_or([1; 4]));
-    let size = move |spec: &AttentionSpec| kernels::Shape {
-        batch,
-        tokens: (nq, nk),
-        heads: (heads, key_heads),
-        width: d,
-        scale: spec.scale,
-        causal: spec.causal,
-        offset: spec.query_offset,
-        lengths: None,
-        bias: bias_shape,
-    };
-    let lengths = spec.key_lengths.clone();
+    let size = Size { batch, tokens: (nq, nk), heads: (heads, key_heads), width: d };
+    let biases = bias.tensors();
     let (values, sums) = {
-        let bias = bias.map(Tensor::host);
-        let size = kernels::Shape { lengths: lengths.as_deref(), ..size(&spec) };
-        kernels::attention(size, &q.host(), &k.host(), &v.host(), bias.as_deref())
+        let (rows, columns) = (biases[0].map(Tensor::host), biases[1].map(Tensor::host));
+        let bias = kernel_bias(biases, rows.as_deref(), columns.as_deref());
+        kernels::attention(size.shape(spec, bias), &q.host(), &k.host(), &v.host())
     };
-    let slots = [q.slot(), k.slot(), v.slot(), bias.and_then(Tensor::slot)];
-    let saved = [Some(q), Some(k), Some(v), bias].map(|x| x.map(Tensor::detached));
-    let inputs: Vec<_> = [Some(q), Some(k), Some(v), bias].into_iter().flatten().collect();
+    let slots = [q.slot(), k.slot(), v.slot()];
+    let bias_slots = biases.map(|bias| bias.and_then(Tensor::slot));
+    let saved = [q, k, v].map(Tensor::detached);
+    let saved_bias = biases.map(|bias| bias.map(Tensor::detached));
+    let inputs: Vec<_> = [q, k, v].into_iter().chain(biases.into_iter().flatten()).collect();
+    let spec = spec.clone();
     Tensor::from_op_with(&inputs, values, q.shape(), move |out| {
         move |grads: &mut crate::tensor::Grads, gradient: Vec<f32>| {
-            let [Some(q), Some(k), Some(v), bias] = &saved else { return Ok(()) };
-            let (q, k, v, out) = (q.host(), k.host(), v.host(), out.host());
-            let bias = bias.as_ref().map(Tensor::host);
-            let size = kernels::Shape { lengths: lengths.as_deref(), ..size(&spec) };
-            let saved = kernels::Saved {
-                q: &q,
-                k: &k,
-                v: &v,
-                bias: bias.as_deref(),
-                out: &out,
-                sums: &sums,
-            };
-            let gradients = kernels::attention_backward(size, saved, &gradient, slots[3].is_some());
-            for (slot, gradient) in slots.into_iter().zip(gradients) {
+            let biases = saved_bias.each_ref().map(Option::as_ref);
+            let (rows, columns) = (biases[0].map(Tensor::host), biases[1].map(Tensor::host));
+            let bias = kernel_bias(biases, rows.as_deref(), columns.as_deref());
+            let [q, k, v] = saved.each_ref().map(Tensor::host);
+            let saved = kernels::Saved { q: &q, k: &k, v: &v, out: &out.host(), sums: &sums };
+            let wanted = bias_slots.iter().any(Option::is_some);
+            let all =
+                kernels::attention_backward(size.shape(&spec, bias), saved, &gradient, wanted);
+            for (slot, gradient) in slots.into_iter().zip([all.q, all.k, all.v]) {
                 grads.add(slot, gradient);
             }
+            grads.add(bias_slots[0], all.bias);
+            grads.add(bias_slots[1], all.columns);
             Ok(())
         }
     })
+}
+
+/// What a kernel's shape is made of, beside the spec.
+#[derive(Clone, Copy)]
+struct Size {
+    batch: usize,
+    tokens: (usize, usize),
+    heads: (usize, usize),
+    width: usize,
+}
+
+impl Size {
+    fn shape<'a>(self, spec: &'a AttentionSpec, bias: kernels::Bias<'a>) -> kernels::Shape<'a> {
+        kernels::Shape {
+            batch: self.batch,
+            tokens: self.tokens,
+            heads: self.heads,
+            width: self.width,
+            scale: spec.scale,
+            causal: spec.causal,
+            offset: spec.query_offset,
+            lengths: spec.key_lengths.as_deref(),
+            bias,
+        }
+    }
+}
+
+fn kernel_bias<'a>(
+    tensors: [Option<&Tensor>; 2],
+    first: Option<&'a [f32]>,
+    columns: Option<&'a [f32]>,
+) -> kernels::Bias<'a> {
+    let last = |x: Option<&Tensor>| x.and_then(|x| x.shape().last().copied()).unwrap_or(0);
+    match (first, columns) {
+        (Some(rows), Some(columns)) => {
+            let grid = (last(tensors[0]), last(tensors[1]));
+            kernels::Bias::Decomposed { rows, columns, grid }
+        }
+        (Some(values), None) => {
+            let axes = tensors[0].and_then(|x| four_axes(x.shape())).unwrap_or([1; 4]);
+            kernels::Bias::Full { values, axes }
+        }
+        (None, _) => kernels::Bias::None,
+    }
 }
 
 fn four_axes(shape: &[usize]) -> Option<[usize; 4]> {

@@ -38,15 +38,6 @@ pub fn gather_rows(x: &Tensor, rows: &[usize]) -> Result<Tensor> {
     pick("gather_rows", x, rows.iter().map(|&row| Some(row)).collect(), vec![rows.len(), width])
 }
 
-/// Like [`gather_rows`], with zeros where a row is `None`: the padding of windows.
-///
-/// # Errors
-/// A row is not in `x`.
-pub fn gather_or_zeros(x: &Tensor, rows: &[Option<usize>]) -> Result<Tensor> {
-    let width = x.rows().1;
-    pick("gather_or_zeros", x, rows.to_vec(), vec![rows.len(), width])
-}
-
 fn pick(
     op: &'static str,
     table: &Tensor,

@@ -11,23 +11,27 @@ mod grid_sample;
 mod layout;
 mod linear;
 mod norm;
+mod relative;
 mod resize;
 mod rotary;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 pub use activation::{Activation, activate, swiglu};
-pub use attention::{AttentionSpec, attention};
+pub use attention::{AttentionSpec, Bias, attention, attention_with};
 pub use conv::{conv2d, depthwise_conv2d, patch_embed};
 pub use cross_entropy::{cross_entropy, softmax_cross_entropy};
 pub use elementwise::{add, add_rows, mul, mul_channels, scale, sub};
-pub use embedding::{Row, embedding, gather_or_zeros, gather_rows, splice};
+pub use embedding::{Row, embedding, gather_rows, splice};
 pub use grid_sample::grid_sample;
 pub use layout::{average_pool, concat, mean_rows, narrow, pixel_shuffle, pixel_unshuffle};
 pub use linear::{linear, matmul};
 pub use norm::{layer_norm, rms_norm};
+pub use relative::{GridAxis, relative_bias};
 pub use resize::{resize_bicubic, resize_bilinear, resize_bilinear_antialias};
 pub use rotary::{RotaryLayout, rotary, rotary_with};
+pub use windows::{join_windows, windows};
 
 use crate::tensor::{Result, TensorError};
 
