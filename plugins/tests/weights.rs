@@ -93,7 +93,7 @@ fn in_shards(bundle: &Bundle, folder: &Path) {
 
 /// A file whose tensors are given as their numbers' type, shape and bytes.
 fn raw(path: &Path, tensors: &[(&str, &str, &[usize], Vec<u8>)]) {
-    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::<u8>::new());
     for (name, dtype, shape, bytes) in tensors {
         let offsets = [data.len(), data.len() + bytes.len()];
         let info = serde_json::json!({ "dtype": dtype, "shape": shape, "data_offsets": offsets });

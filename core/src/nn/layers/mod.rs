@@ -13,10 +13,5 @@ pub use checkpoint::checkpointed;
 pub use linear::{Conv2d, DepthwiseConv2d, Linear};
 pub use mlp::{GatedMlp, Mlp};
 pub use norm::{LayerNorm, RmsNorm};
-<<<<<<< HEAD
 pub use rope::{Rope, Rope2d, RopeScaling};
-pub use windows::Windows;
-=======
-pub use rope::{Rope, Rope2d};
 pub use windows::within_windows;
->>>>>>> main

@@ -157,23 +157,7 @@ impl Rope2d {
     /// Angles for `side x side` cells, as far apart as if they were `pretrained x pretrained`;
     /// `head_width` is a multiple of 4.
     pub fn new(side: usize, pretrained: usize, head_width: usize, theta: f64) -> Rope2d {
-<<<<<<< HEAD
-        let (half, bands) = (head_width / 2, head_width / 4);
-        let angle = |at: usize| {
-            let (cell, i) = (at / half, at % half);
-            let (place, band) = if i < bands { (cell / side, i) } else { (cell % side, i - bands) };
-            // As the reference: place and frequency are rounded to f32 before they meet.
-            let frequency = (1.0 / theta.powf((2 * band) as f64 / half as f64)) as f32;
-            place as f32 / side as f32 * pretrained as f32 * frequency
-        };
-        let count = if bands == 0 { 0 } else { side * side * half };
-        Rope2d {
-            cos: (0..count).map(|at| angle(at).cos()).collect(),
-            sin: (0..count).map(|at| angle(at).sin()).collect(),
-        }
-=======
         Rope2d { side, pretrained, head_width, theta, table: OnceCell::new() }
->>>>>>> main
     }
 
     /// Rotates `[B, side * side, H, D]`.
