@@ -76,6 +76,8 @@ pub struct ModelNode {
     module: Module,
     /// Positions in [`Model::nodes`], in the order of `from`.
     inputs: Vec<usize>,
+    /// The fusion that injects between its blocks, by its position in [`Model::nodes`].
+    injector: Option<usize>,
 }
 
 /// Every node's module, in the order in which they run.
@@ -102,17 +104,27 @@ pub fn build(graph: &Graph, dev: &Dev) -> std::result::Result<Model, ModelError>
     };
     for &index in &graph.order {
         let node = &graph.dag[index];
+        let place = |node| graph.order.iter().position(|done| *done == node);
         let position = |source: &Source| match source {
-            Source::Node(input) => graph.order.iter().position(|done| done == input),
+            Source::Node(input) => place(*input),
             Source::Image | Source::Text => None,
         };
         let inputs = node.inputs.iter().filter_map(position).collect();
+        let injector = graph.injector(index).and_then(place);
         let mut store = Store::new(dev, seed::derive(graph.seed, &node.id));
         let module = build_module(graph, index, &mut store, &mut model.images)
             .map_err(|error| ModelError::Build { node: node.id.clone(), error })?;
         let params = store.into_params();
         let keys = node.plugin.keys();
-        model.nodes.push(ModelNode { id: node.id.clone(), params, keys, index, module, inputs });
+        model.nodes.push(ModelNode {
+            id: node.id.clone(),
+            params,
+            keys,
+            index,
+            module,
+            inputs,
+            injector,
+        });
     }
     Ok(model)
 }
@@ -266,21 +278,30 @@ impl Model {
         let input = |i: usize| {
             values.get(i).cloned().flatten().ok_or_else(|| broken("an input is missing"))
         };
+        let features = |i: usize| match input(i)? {
+            Value::Features(features) => Ok(features),
+            Value::Tokens(_) => Err(broken("a fusion joins feature maps")),
+        };
         Ok(Some(match &node.module {
             Module::Encoder(encoder, image) => {
                 let image = images.get(*image).ok_or_else(|| broken("an image is missing"))?;
-                Value::Features(encoder.forward(image, tap)?)
+                let Some(injector) = node.injector.and_then(|i| self.nodes.get(i)) else {
+                    return Ok(Some(Value::Features(encoder.forward(image, tap)?)));
+                };
+                let Module::Fusion(fusion) = &injector.module else {
+                    return Err(broken("only a fusion injects"));
+                };
+                // Its other inputs are there: the graph's order runs the injected one last.
+                let is_other = |i: &&usize| self.nodes.get(**i).is_some_and(|n| n.id != node.id);
+                let others = injector.inputs.iter().filter(is_other);
+                let others = others.map(|&i| features(i)).collect::<Result<Vec<_>>>()?;
+                let mut injecting = fusion.tap(&others)?;
+                let mut both = Both(tap, injecting.as_mut());
+                Value::Features(encoder.forward(image, &mut both)?)
             }
             Module::Fusion(fusion) => {
-                let features = node
-                    .inputs
-                    .iter()
-                    .map(|&i| match input(i)? {
-                        Value::Features(features) => Ok(features),
-                        Value::Tokens(_) => Err(broken("a fusion joins feature maps")),
-                    })
-                    .collect::<Result<Vec<_>>>()?;
-                Value::Tokens(fusion.forward(&features)?)
+                let inputs = node.inputs.iter().map(|&i| features(i));
+                Value::Tokens(fusion.forward(&inputs.collect::<Result<Vec<_>>>()?)?)
             }
             Module::Projector(projector) => {
                 let first = *node.inputs.first().ok_or_else(|| broken("an input is missing"))?;
@@ -306,6 +327,16 @@ impl Model {
         let llm = self.llm()?;
         let x = ops::splice(visual, &llm.embeddings().tensor(), rows, batch)?;
         llm.forward(&x, cache, tap)
+    }
+}
+
+/// Two taps, the second after the first.
+struct Both<'a>(&'a mut dyn Tap, &'a mut dyn Tap);
+
+impl Tap for Both<'_> {
+    fn after_block(&mut self, index: usize, count: usize, x: Tensor) -> Result<Tensor> {
+        let x = self.0.after_block(index, count, x)?;
+        self.1.after_block(index, count, x)
     }
 }
 

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use study::link_study;
+pub use study::{LinkedStudy, link_study};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -47,7 +47,7 @@ pub struct Graph {
     pub seed: u64,
     /// The nodes; an edge leads from a node to one that reads it.
     pub dag: DiGraph<Node, ()>,
-    /// Every node after its inputs, otherwise in the file's order.
+    /// Every node after its inputs and after what is injected into it, otherwise in the file's order.
     pub order: Vec<NodeIndex>,
     /// The LLM.
     pub llm: NodeIndex,

@@ -5,6 +5,7 @@ mod checkpoint;
 mod linear;
 mod mlp;
 mod norm;
+mod norm_linear;
 mod rope;
 mod windows;
 
@@ -13,5 +14,6 @@ pub use checkpoint::checkpointed;
 pub use linear::{Conv2d, DepthwiseConv2d, Linear};
 pub use mlp::{GatedMlp, Mlp};
 pub use norm::{LayerNorm, RmsNorm};
+pub use norm_linear::NormLinear;
 pub use rope::{Rope, Rope2d, RopeScaling};
 pub use windows::within_windows;
