@@ -95,7 +95,7 @@ fn trials(
         study: Some((study.name.value.clone(), trial)),
         name: base_path.display().to_string(),
     };
-    Ok(trials.into_iter().map(ready).collect())
+    Ok(trials.trials.into_iter().map(ready).collect())
 }
 
 /// A change of what the study itself sets would be lost without a word.
@@ -115,11 +115,15 @@ fn refuse_overruled(
                 seeds.join(", ")
             )));
         }
-        let overruled = |axis: &&Axis| spec::includes(&base, &axis.path(), path);
+        let overruled = |axis: &&Axis| {
+            let edits = axis.choices().into_iter().flat_map(|choice| choice.edits);
+            edits.into_iter().any(|(edit, _)| spec::includes(&base, &edit.value, path))
+        };
         if let Some(axis) = study.vary.iter().find(overruled) {
+            let columns: Vec<String> = axis.columns().into_iter().map(|c| c.value).collect();
             return Err(Failure::input(format!(
                 "--set {path}={value}: the study {name} varies `{}`; change it there",
-                axis.name()
+                columns.join(", ")
             )));
         }
     }

@@ -60,6 +60,9 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
                 failed.push(format!("stopped; to go on, run it again: {again}"));
                 break;
             }
+            Ok(Ending::Busy(what)) => {
+                failed.push(format!("{}: another process is at its {what}", title(one)));
+            }
             Err(error) => {
                 let failure = format!("{}: {error}", title(one));
                 // The list comes when all others are through, which may be days.

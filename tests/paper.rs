@@ -36,12 +36,16 @@ fn millions(expert: &str) -> f64 {
     }
 }
 
-fn file(experts: &str, llm: &str) -> std::path::PathBuf {
+/// The experiment (with Vicuna-7B), and the study (with all of [`LLMS`], in order).
+fn files(experts: &str) -> [std::path::PathBuf; 2] {
     let paper = root().join("experiments/paper");
-    match llm {
-        "vicuna-7b" => paper.join(format!("{experts}.ron")),
-        _ => paper.join(format!("studies/{experts}-{llm}.ron")),
-    }
+    [paper.join(format!("{experts}.ron")), paper.join(format!("studies/{experts}.ron"))]
+}
+
+/// The plans of a file's experiments.
+fn plans(path: &std::path::Path) -> Vec<Value> {
+    let plans = succeed(&["plan", text(path), "--format", "json"]);
+    serde_json::from_str(&plans).expect("JSON")
 }
 
 fn rounded(count: u64) -> f64 {
@@ -57,12 +61,15 @@ fn parameters(stage: &Value, node: &str) -> u64 {
 #[test]
 fn every_model_of_the_paper_has_its_size() {
     for (name, experts, width) in EXPERTS {
-        for (llm, llm_size, llm_width) in LLMS {
-            let path = file(name, llm);
-            let plan = succeed(&["plan", text(&path), "--format", "json"]);
-            let plan: Value = serde_json::from_str(&plan).expect("JSON");
-            let stages = plan[0]["stages"].as_array().expect("stages");
-            assert_eq!((plan.as_array().expect("a list").len(), stages.len()), (1, 2), "{name} {llm}");
+        let [experiment, study] = files(name);
+        let plans = plans(&study);
+        assert_eq!(plans.len(), LLMS.len(), "{name}");
+        assert_eq!(plans[0]["stages"], self::plans(&experiment)[0]["stages"], "{name}");
+        for ((llm, llm_size, llm_width), plan) in LLMS.into_iter().zip(plans) {
+            let trial = plan["experiment"].as_str().expect("a name");
+            assert!(trial.contains(llm), "{trial} should be {llm}");
+            let stages = plan["stages"].as_array().expect("stages");
+            assert_eq!(stages.len(), 2, "{name} {llm}");
             for stage in stages {
                 for expert in experts {
                     let count = rounded(parameters(stage, expert));
@@ -76,18 +83,17 @@ fn every_model_of_the_paper_has_its_size() {
             }
             let all: u64 = experts.iter().map(|expert| parameters(&stages[0], expert)).sum();
             // Pre-training trains the projector, fine-tuning everything.
-            assert_eq!(stages[0]["parameters_trained"], parameters(&stages[0], "project"));
-            let rest = all + parameters(&stages[0], "project") + llm_size;
-            assert_eq!(stages[1]["parameters_trained"], rest, "{name} {llm}");
+            let projector = parameters(&stages[0], "project");
+            assert_eq!(stages[0]["parameters_trained"], projector);
+            assert_eq!(stages[1]["parameters_trained"], all + projector + llm_size, "{name} {llm}");
         }
     }
 }
 
 #[test]
 fn x5_is_as_large_as_eagles() {
-    let plan = succeed(&["plan", text(&file("x5", "vicuna-7b")), "--format", "json"]);
-    let plan: Value = serde_json::from_str(&plan).expect("JSON");
-    let stage = &plan[0]["stages"][0];
+    let plans = plans(&files("x5")[0]);
+    let stage = &plans[0]["stages"][0];
     let experts = EXPERTS[4].1;
     let vision: u64 = experts.iter().map(|expert| parameters(stage, expert)).sum();
     assert_eq!(rounded(vision), 2270.8);
@@ -100,26 +106,23 @@ fn x5_is_as_large_as_eagles() {
 
 #[test]
 fn checking_and_planning_take_less_than_a_second_each() {
-    for (name, ..) in EXPERTS {
-        for (llm, ..) in LLMS {
-            let path = file(name, llm);
-            for command in ["check", "plan"] {
-                // The best of three: other programs run, too.
-                let timed = (0..3).map(|_| {
-                    let start = Instant::now();
-                    succeed(&[command, text(&path)]);
-                    start.elapsed()
-                });
-                let least = timed.min().unwrap_or_default();
-                assert!(least < Duration::from_secs(1), "{command} {name} {llm}: {least:?}");
-            }
+    for path in EXPERTS.iter().flat_map(|(name, ..)| files(name)) {
+        for command in ["check", "plan"] {
+            // The best of three: other programs run, too.
+            let timed = (0..3).map(|_| {
+                let start = Instant::now();
+                succeed(&[command, text(&path)]);
+                start.elapsed()
+            });
+            let least = timed.min().unwrap_or_default();
+            assert!(least < Duration::from_secs(1), "{command} {}: {least:?}", path.display());
         }
     }
 }
 
 #[test]
 fn what_is_not_there_is_a_warning_of_check_and_stops_a_run() {
-    let path = file("x2", "vicuna-7b");
+    let [path, _] = files("x2");
     let output = call(&["check", text(&path)]);
     assert!(output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);

@@ -43,7 +43,7 @@ fn trials(
     form: Vec<Problem>,
 ) -> Result<Vec<(Trial, Graph)>, Vec<Problem>> {
     let context = Context { base: path.parent().unwrap(), file: Some(path) };
-    graph::link_study(study, form, &registry(), &context, Ok)
+    graph::link_study(study, form, &registry(), &context, Ok).map(|linked| linked.trials)
 }
 
 fn stem(path: &Path) -> String {
