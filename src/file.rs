@@ -18,6 +18,26 @@ pub struct Ready {
     pub base: PathBuf,
     /// The study that it is a trial of.
     pub study: Option<(String, Trial)>,
+    /// What messages call its text: the file, or a study's base.
+    name: String,
+}
+
+impl Ready {
+    /// Everything that it names and that is not there.
+    ///
+    /// # Errors
+    /// Every file that is not there, rendered: it can't run.
+    pub fn complete(&self) -> Result<(), Failure> {
+        match &self.graph.absent[..] {
+            [] => Ok(()),
+            absent => Err(drawn(absent, &self.source, &self.name)),
+        }
+    }
+
+    /// The same as a warning; empty if nothing is missing.
+    pub fn warnings(&self) -> String {
+        spec::render_warnings(&self.graph.absent, &self.source, &self.name, crate::colour())
+    }
 }
 
 /// What is asked of a file before it is linked.
@@ -73,8 +93,9 @@ fn trials(
         source: trial.source.clone(),
         base: folder(&base_path),
         study: Some((study.name.value.clone(), trial)),
+        name: base_path.display().to_string(),
     };
-    Ok(trials.into_iter().map(ready).collect())
+    Ok(trials.trials.into_iter().map(ready).collect())
 }
 
 /// A change of what the study itself sets would be lost without a word.
@@ -94,11 +115,15 @@ fn refuse_overruled(
                 seeds.join(", ")
             )));
         }
-        let overruled = |axis: &&Axis| spec::includes(&base, &axis.path(), path);
+        let overruled = |axis: &&Axis| {
+            let edits = axis.choices().into_iter().flat_map(|choice| choice.edits);
+            edits.into_iter().any(|(edit, _)| spec::includes(&base, &edit.value, path))
+        };
         if let Some(axis) = study.vary.iter().find(overruled) {
+            let columns: Vec<String> = axis.columns().into_iter().map(|c| c.value).collect();
             return Err(Failure::input(format!(
                 "--set {path}={value}: the study {name} varies `{}`; change it there",
-                axis.name()
+                columns.join(", ")
             )));
         }
     }
@@ -129,7 +154,7 @@ fn link(source: String, name: &str, path: &Path, registry: &Registry) -> Result<
     let context = Context { base: &base, file: Some(path) };
     let graph = graph::check(&source, registry, &context)
         .map_err(|problems| drawn(&problems, &source, name))?;
-    Ok(Ready { graph, source, base, study: None })
+    Ok(Ready { graph, source, base, study: None, name: name.to_owned() })
 }
 
 fn drawn(problems: &[Problem], source: &str, name: &str) -> Failure {

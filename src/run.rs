@@ -42,6 +42,7 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     for path in &arguments.files {
         ready.extend(file::open(path, &arguments.overrides, registry)?);
     }
+    ready.iter().try_for_each(Ready::complete)?;
     let stop = on_interrupt()?;
     let lab = Lab::new(&arguments.out, Dev::default(), arguments.force);
     let mut failed = Vec::new();
@@ -58,6 +59,9 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
                 let again = std::env::args().collect::<Vec<_>>().join(" ");
                 failed.push(format!("stopped; to go on, run it again: {again}"));
                 break;
+            }
+            Ok(Ending::Busy(what)) => {
+                failed.push(format!("{}: another process is at its {what}", title(one)));
             }
             Err(error) => {
                 let failure = format!("{}: {error}", title(one));
