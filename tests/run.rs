@@ -345,6 +345,25 @@ fn every_score_has_its_blind_twin() {
 }
 
 #[test]
+fn gradient_checkpointing_gives_the_same_bytes() {
+    let (plain, less) = (folder(), folder());
+    run(plain.path(), &[]);
+    run(less.path(), &["--set", "stages.fine-tuning.gradient_checkpointing=true"]);
+    let stages = |out: &std::path::Path| {
+        let files = ["weights.safetensors", "metrics.jsonl"];
+        let ids = std::fs::read_dir(out.join("cache/stages")).expect("stages");
+        let mut ids: Vec<_> = ids.map(|entry| entry.expect("a stage").path()).collect();
+        ids.sort();
+        let read = |path: &std::path::PathBuf| {
+            files.map(|file| std::fs::read(path.join(file)).expect("a file"))
+        };
+        let names: Vec<_> = ids.iter().map(|id| id.file_name().map(ToOwned::to_owned)).collect();
+        (names, ids.iter().map(read).collect::<Vec<_>>())
+    };
+    assert_eq!(stages(plain.path()), stages(less.path()));
+}
+
+#[test]
 fn mirrored_pictures_give_other_numbers_and_the_same_ones_again() {
     let (plain, one, two) = (folder(), folder(), folder());
     let flip = ["--set", "stages.pre-training.flip=true"];

@@ -74,19 +74,33 @@ pub fn stage(
         "start": start,
         "index": index,
         "before": before,
-        "trains": trained_ids(graph, stage),
+        "trains": trained(graph, stage),
         "data": { "plugin": stage.data.identity, "fingerprint": fingerprint },
         "recipe": recipe(stage),
     })
 }
 
-/// The ids of a stage's trained nodes, sorted. One without parameters is not trained, listed or not.
-fn trained_ids(graph: &Graph, stage: &Stage) -> Vec<String> {
-    let nodes = stage.trains.iter().map(|&index| &graph.dag[index]);
-    let trained = nodes.filter(|node| !node.params.is_empty());
-    let mut ids: Vec<String> = trained.map(|node| node.id.clone()).collect();
-    ids.sort();
-    ids
+/// A stage's trained nodes, sorted by their ids; of one that is trained in part, with its trained
+/// parameters. One without parameters is not trained, listed or not.
+fn trained(graph: &Graph, stage: &Stage) -> Vec<Value> {
+    let mut trained: Vec<(&str, Value)> = Vec::new();
+    for &index in &stage.trains {
+        let node = &graph.dag[index];
+        if node.params.is_empty() {
+            continue;
+        }
+        let value = match stage.parts.get(&index) {
+            None => json!(node.id),
+            Some(part) => {
+                let params = node.params.iter().zip(part).filter(|(_, trained)| **trained);
+                let names: Vec<&str> = params.map(|(param, _)| param.name.as_str()).collect();
+                json!({ "node": node.id, "parameters": names })
+            }
+        };
+        trained.push((&node.id, value));
+    }
+    trained.sort_by_key(|(id, _)| *id);
+    trained.into_iter().map(|(_, value)| value).collect()
 }
 
 /// The nodes' ids, configurations and inputs, independent of their order in the file.

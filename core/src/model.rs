@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use petgraph::graph::NodeIndex;
+
 use crate::data::preprocess::ImageSpec;
-use crate::graph::{Graph, Source};
+use crate::graph::{Graph, Source, Stage};
 use crate::nn::{Store, ops};
 use crate::registry::{
     Encoder, Features, Fusion, KvCache, Llm, MapShape, NoTap, Plugin, Projector, Tap, TokensShape,
@@ -70,9 +72,12 @@ pub struct ModelNode {
     pub params: Vec<Param>,
     /// What checkpoints of its reference have beside or instead of those names.
     pub keys: Keys,
+    index: NodeIndex,
     module: Module,
     /// Positions in [`Model::nodes`], in the order of `from`.
     inputs: Vec<usize>,
+    /// The fusion that injects between its blocks, by its position in [`Model::nodes`].
+    injector: Option<usize>,
 }
 
 /// Every node's module, in the order in which they run.
@@ -99,24 +104,34 @@ pub fn build(graph: &Graph, dev: &Dev) -> std::result::Result<Model, ModelError>
     };
     for &index in &graph.order {
         let node = &graph.dag[index];
+        let place = |node| graph.order.iter().position(|done| *done == node);
         let position = |source: &Source| match source {
-            Source::Node(input) => graph.order.iter().position(|done| done == input),
+            Source::Node(input) => place(*input),
             Source::Image | Source::Text => None,
         };
         let inputs = node.inputs.iter().filter_map(position).collect();
+        let injector = graph.injector(index).and_then(place);
         let mut store = Store::new(dev, seed::derive(graph.seed, &node.id));
         let module = build_module(graph, index, &mut store, &mut model.images)
             .map_err(|error| ModelError::Build { node: node.id.clone(), error })?;
         let params = store.into_params();
         let keys = node.plugin.keys();
-        model.nodes.push(ModelNode { id: node.id.clone(), params, keys, module, inputs });
+        model.nodes.push(ModelNode {
+            id: node.id.clone(),
+            params,
+            keys,
+            index,
+            module,
+            inputs,
+            injector,
+        });
     }
     Ok(model)
 }
 
 fn build_module(
     graph: &Graph,
-    index: petgraph::graph::NodeIndex,
+    index: NodeIndex,
     store: &mut Store,
     images: &mut Vec<ImageSpec>,
 ) -> Result<Module> {
@@ -161,13 +176,31 @@ impl ModelNode {
 }
 
 impl Model {
-    /// Hangs the parameters of the given nodes on `tape` and freezes all others.
-    pub fn train(&self, nodes: &[&str], tape: &Tape) {
+    /// Hangs the parameters that a stage trains on `tape` and freezes all others.
+    pub fn train(&self, stage: &Stage, tape: &Tape) {
         for node in &self.nodes {
-            let tape =
-                if nodes.contains(&node.id.as_str()) { tape.clone() } else { Tape::default() };
-            node.params.iter().for_each(|param| param.set_tape(&tape));
+            for (i, param) in node.params.iter().enumerate() {
+                let trained = stage.trains_param(node.index, i);
+                param.set_tape(&if trained { tape.clone() } else { Tape::default() });
+            }
         }
+    }
+
+    /// Freezes every parameter.
+    pub fn freeze(&self) {
+        let params = self.nodes.iter().flat_map(|node| &node.params);
+        params.for_each(|param| param.set_tape(&Tape::default()));
+    }
+
+    /// Every parameter that is being trained, with its node's id and its learning rate.
+    pub fn trained<'a>(
+        &'a self,
+        stage: &'a Stage,
+    ) -> impl Iterator<Item = (&'a str, &'a Param, f64)> {
+        self.nodes.iter().flat_map(|node| {
+            let params = node.params.iter().enumerate().filter(|(_, param)| param.trained());
+            params.map(|(i, param)| (node.id.as_str(), param, stage.lr(node.index, i)))
+        })
     }
 
     /// The device on which the model lives.
@@ -232,21 +265,29 @@ impl Model {
         let input = |i: usize| {
             values.get(i).cloned().flatten().ok_or_else(|| broken("an input is missing"))
         };
+        let features = |i: usize| match input(i)? {
+            Value::Features(features) => Ok(features),
+            Value::Tokens(_) => Err(broken("a fusion joins feature maps")),
+        };
         Ok(Some(match &node.module {
             Module::Encoder(encoder, image) => {
                 let image = images.get(*image).ok_or_else(|| broken("an image is missing"))?;
-                Value::Features(encoder.forward(image, &mut NoTap)?)
+                let Some(injector) = node.injector.and_then(|i| self.nodes.get(i)) else {
+                    return Ok(Some(Value::Features(encoder.forward(image, &mut NoTap)?)));
+                };
+                let Module::Fusion(fusion) = &injector.module else {
+                    return Err(broken("only a fusion injects"));
+                };
+                // Its other inputs are there: the graph's order runs the injected one last.
+                let is_other = |i: &&usize| self.nodes.get(**i).is_some_and(|n| n.id != node.id);
+                let others = injector.inputs.iter().filter(is_other);
+                let others = others.map(|&i| features(i)).collect::<Result<Vec<_>>>()?;
+                let mut tap = fusion.tap(&others)?;
+                Value::Features(encoder.forward(image, tap.as_mut())?)
             }
             Module::Fusion(fusion) => {
-                let features = node
-                    .inputs
-                    .iter()
-                    .map(|&i| match input(i)? {
-                        Value::Features(features) => Ok(features),
-                        Value::Tokens(_) => Err(broken("a fusion joins feature maps")),
-                    })
-                    .collect::<Result<Vec<_>>>()?;
-                Value::Tokens(fusion.forward(&features)?)
+                let inputs = node.inputs.iter().map(|&i| features(i));
+                Value::Tokens(fusion.forward(&inputs.collect::<Result<Vec<_>>>()?)?)
             }
             Module::Projector(projector) => {
                 let first = *node.inputs.first().ok_or_else(|| broken("an input is missing"))?;

@@ -6,6 +6,8 @@
 //!
 //! Together with `nn`, this file is the only place that names dfdx.
 
+mod checkpoint;
+
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -61,6 +63,7 @@ type BackwardOp = Box<dyn FnOnce(&mut Grads) -> Result<()>>;
 #[derive(Default)]
 struct TapeCell {
     paused: Cell<bool>,
+    checkpointing: Cell<bool>,
     ops: RefCell<Vec<BackwardOp>>,
 }
 

@@ -41,8 +41,8 @@ fn close(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
 }
 
 fn activation(name: &str) -> Activation {
-    use Activation::{Gelu, GeluTanh, None, QuickGelu, Relu, Silu};
-    let all = [None, Gelu, GeluTanh, QuickGelu, Silu, Relu];
+    use Activation::{Gelu, GeluTanh, None, QuickGelu, Relu, Silu, Tanh};
+    let all = [None, Gelu, GeluTanh, QuickGelu, Silu, Relu, Tanh];
     all.into_iter().find(|a| format!("{a:?}") == name).unwrap()
 }
 

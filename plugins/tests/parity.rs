@@ -192,6 +192,7 @@ fn shape_of(features: &Features) -> MapShape {
         tokens,
         width,
         pyramid: features.pyramid.iter().map(level).collect(),
+        blocks: 0,
     }
 }
 

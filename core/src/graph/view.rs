@@ -29,6 +29,17 @@ impl Graph {
         self.dag[index].inputs.iter().filter_map(map).collect()
     }
 
+    /// The fusion that injects between the blocks of an encoder: its parameters and its other inputs
+    /// decide what the encoder gives, too.
+    pub fn injector(&self, encoder: NodeIndex) -> Option<NodeIndex> {
+        self.order.iter().copied().find(|&index| match &self.dag[index].plugin {
+            Plugin::Fusion(config) => config.injects().is_some_and(|input| {
+                self.dag[index].inputs.get(input) == Some(&Source::Node(encoder))
+            }),
+            _ => false,
+        })
+    }
+
     /// The visual tokens that a node reads; a feature map's vectors are visual tokens, too.
     pub fn token_inputs(&self, index: NodeIndex) -> Vec<TokensShape> {
         let tokens = |source: &Source| match source {

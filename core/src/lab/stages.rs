@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::work::{Opened, Work, stages_until, usable};
-use super::{Lab, LabError, Observer};
+use super::{Lab, LabError, Observer, Part, claim};
 use crate::graph::Stage;
 use crate::model::{self, Model, ModelError};
 use crate::record::{self, RecordError, StageRecord};
@@ -21,6 +21,19 @@ const WEIGHTS: &str = "weights.safetensors";
 /// What a finished stage says of itself.
 pub(super) fn totals(stage: &Opened) -> Result<Totals, RecordError> {
     Ok(record::read_json(&stage.folder.join(TOTALS))?.unwrap_or_default())
+}
+
+/// What the stages of the experiments that weights come from say of themselves, each once.
+pub(super) fn of_sources(work: &Work<'_>, found: &mut Vec<StageRecord>) -> Result<(), RecordError> {
+    for source in work.sources.values() {
+        of_sources(source, found)?;
+        for (stage, opened) in source.graph.stages.iter().zip(&source.stages) {
+            if found.iter().all(|known| known.id != opened.id) {
+                found.push(totals(opened)?.record(&stage.spec.name.value, &opened.id));
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Lab<'_> {
@@ -105,7 +118,7 @@ impl Lab<'_> {
     ) -> Result<bool, LabError> {
         let (graph, stage, opened) = (work.graph, &work.graph.stages[index], &work.stages[index]);
         let name = &stage.spec.name.value;
-        let _claim = record::claim(&opened.folder)?;
+        let _claim = claim(&opened.folder, Part::Stage, watch)?;
         if own && self.forgets(&opened.id) {
             tracing::info!(stage = name, id = opened.id, "forced: forgotten");
             record::remove_contents(&opened.folder)?;
@@ -122,7 +135,6 @@ impl Lab<'_> {
         let job = Job {
             model,
             stage,
-            trains: trains.clone(),
             dataset: opened.dataset.clone(),
             text: text(work, stage, graph.length(index)),
             seed: crate::seed::derive(graph.seed, &format!("order of stage {index}")),

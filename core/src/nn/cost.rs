@@ -27,7 +27,27 @@ pub fn convolution(rows: usize, kernel: usize, inputs: usize, outputs: usize) ->
 /// The same layer `count` times.
 pub fn times(count: usize, one: Cost) -> Cost {
     let times = |n: u64| n.saturating_mul(count as u64);
-    Cost { flops: times(one.flops), activations: times(one.activations) }
+    Cost {
+        flops: times(one.flops),
+        activations: times(one.activations),
+        block_flops: times(one.block_flops),
+        block_activations: times(one.block_activations),
+        block_inputs: times(one.block_inputs),
+        largest_block: one.largest_block,
+    }
+}
+
+/// The same block `count` times, each over `rows` positions of `width` channels and run through
+/// `layers::checkpointed`.
+pub fn blocks(count: usize, (rows, width): (usize, usize), one: Cost) -> Cost {
+    let all = times(count, one);
+    Cost {
+        block_flops: all.flops,
+        block_activations: all.activations,
+        block_inputs: times(count, cost(&[], &[rows, width])).activations,
+        largest_block: one.activations,
+        ..all
+    }
 }
 
 fn cost(flops: &[usize], activations: &[usize]) -> Cost {
@@ -35,5 +55,5 @@ fn cost(flops: &[usize], activations: &[usize]) -> Cost {
     let product = |sizes: &[usize]| {
         sizes.iter().fold(1, |product: u64, size| product.saturating_mul(*size as u64))
     };
-    Cost { flops: product(flops), activations: product(activations) }
+    Cost { flops: product(flops), activations: product(activations), ..Cost::default() }
 }

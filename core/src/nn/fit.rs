@@ -1,6 +1,6 @@
 //! What the sizes of the common layers must fit, for a plugin's promise.
 
-use crate::registry::Misfit;
+use crate::registry::{MapShape, Misfit};
 
 /// An image's side, given by `field`, must be whole patches.
 ///
@@ -54,5 +54,33 @@ pub fn windows(window: usize, side: usize, global: &[usize], layers: usize) -> R
             let message = format!("no block {block} of {layers}: they are counted from 0");
             Err(Misfit::field("global_blocks", message))
         }
+    }
+}
+
+/// Every map that a fusion reads lies on a grid.
+///
+/// # Errors
+/// The first that doesn't.
+pub fn on_grids(inputs: &[MapShape]) -> Result<(), Misfit> {
+    match inputs.iter().position(|input| input.grid.is_none()) {
+        None => Ok(()),
+        Some(i) => {
+            let message = "its tokens don't lie on a grid, so they can't be resampled";
+            Err(Misfit::input(i, message).help("drop the class token of that encoder"))
+        }
+    }
+}
+
+/// A low-resolution expert, then those that are injected into its map or searched for details, all
+/// of them on grids: the first.
+///
+/// # Errors
+/// There are fewer than two, or one lies on no grid.
+pub fn low_and_high(inputs: &[MapShape]) -> Result<&MapShape, Misfit> {
+    on_grids(inputs)?;
+    match inputs {
+        [first, _, ..] => Ok(first),
+        _ => Err(Misfit::new("it joins two experts or more")
+            .help("write the low-resolution encoder first, then the others")),
     }
 }

@@ -51,12 +51,38 @@ pub struct MapShape {
     /// The stages before the last of a hierarchical encoder, highest resolution first:
     /// (rows, columns, channels).
     pub pyramid: Vec<(usize, usize, usize)>,
+    /// The blocks after which a [`Tap`](super::Tap) sees a map of this width, its last vectors on
+    /// this grid; 0 where the blocks' outputs have other shapes. A fusion can inject only between
+    /// such blocks.
+    #[serde(skip)]
+    pub blocks: usize,
 }
 
 impl MapShape {
     /// A map on a grid, without a pyramid.
     pub fn on_grid(grid: (usize, usize), width: usize) -> Self {
-        MapShape { grid: Some(grid), tokens: grid.0 * grid.1, width, pyramid: Vec::new() }
+        MapShape {
+            grid: Some(grid),
+            tokens: grid.0 * grid.1,
+            width,
+            pyramid: Vec::new(),
+            blocks: 0,
+        }
+    }
+
+    /// The stages of the pyramid, and then the map itself: (rows, columns, channels).
+    pub fn levels(&self) -> Vec<(usize, usize, usize)> {
+        let (h, w) = self.grid.unwrap_or((self.tokens, 1));
+        let mut levels = self.pyramid.clone();
+        levels.push((h, w, self.width));
+        levels
+    }
+
+    /// Promises `blocks` blocks that all give maps of this grid and width, so that a fusion may
+    /// inject between them.
+    #[must_use]
+    pub fn with_blocks(self, blocks: usize) -> Self {
+        MapShape { blocks, ..self }
     }
 }
 
@@ -76,6 +102,23 @@ pub struct Cost {
     pub flops: u64,
     /// f32 values that stay alive for the backward pass.
     pub activations: u64,
+    /// The part of `flops` in blocks that gradient checkpointing computes twice.
+    pub block_flops: u64,
+    /// The part of `activations` in such blocks.
+    pub block_activations: u64,
+    /// The values that the blocks keep under gradient checkpointing: their inputs.
+    pub block_inputs: u64,
+    /// The activations of the largest such block, which lives again in the backward pass.
+    pub largest_block: u64,
+}
+
+impl Cost {
+    /// The f32 values that stay alive under gradient checkpointing, the block counted whose turn it
+    /// is.
+    pub fn checkpointed_activations(&self) -> u64 {
+        let outside = self.activations.saturating_sub(self.block_activations);
+        outside.saturating_add(self.block_inputs).saturating_add(self.largest_block)
+    }
 }
 
 impl std::ops::Add for Cost {
@@ -84,6 +127,10 @@ impl std::ops::Add for Cost {
         Cost {
             flops: self.flops.saturating_add(other.flops),
             activations: self.activations.saturating_add(other.activations),
+            block_flops: self.block_flops.saturating_add(other.block_flops),
+            block_activations: self.block_activations.saturating_add(other.block_activations),
+            block_inputs: self.block_inputs.saturating_add(other.block_inputs),
+            largest_block: self.largest_block.max(other.largest_block),
         }
     }
 }

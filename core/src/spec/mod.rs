@@ -11,6 +11,7 @@ pub mod study;
 pub mod syntax;
 mod values;
 pub mod weights;
+mod without;
 
 use std::ops::Range;
 
@@ -22,8 +23,9 @@ pub use generation::Generation;
 pub use plugin::{FieldSpec, PluginSpec};
 pub use problem::{Label, Problem, render, render_warnings};
 pub use stage::{Schedule, StageSpec, TooLong};
-pub use study::{Axis, Study, Trial};
+pub use study::{Axis, Case, Choice, Exclusion, Search, Strategy, Study, Trial};
 pub use weights::Weights;
+pub use without::without;
 
 /// Bytes of the source.
 pub type Span = Range<usize>;

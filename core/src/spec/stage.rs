@@ -61,6 +61,9 @@ pub struct StageSpec {
     pub too_long: TooLong,
     /// Whether every picture is mirrored left to right half of the time (default no).
     pub flip: bool,
+    /// Whether blocks keep their inputs alone and are computed again in the backward pass (default
+    /// no): less memory, the same bits. Not part of the stage's identity.
+    pub gradient_checkpointing: bool,
     /// Steps between checkpoints, at least 1 (default 100). Not part of the stage's identity.
     pub checkpoint_every: usize,
     /// The whole stage.
@@ -102,6 +105,7 @@ const STAGE: &[Known] = &[
     known("max_length", "max_length: 2048", "tokens"),
     known("too_long", "too_long: Error", "what becomes of longer samples"),
     known("flip", "flip: true", "mirrors pictures half of the time"),
+    known("gradient_checkpointing", "gradient_checkpointing: true", "less memory, more time"),
     known("checkpoint_every", "checkpoint_every: 100", "steps"),
 ];
 
@@ -110,7 +114,7 @@ const SCHEDULES: &[(&str, Schedule)] =
 
 const TOO_LONG: &[(&str, TooLong)] =
     &[("Error", TooLong::Error), ("Truncate", TooLong::Truncate), ("Skip", TooLong::Skip)];
-const FLIP: &[(&str, bool)] = &[("true", true), ("false", false)];
+const SWITCH: &[(&str, bool)] = &[("true", true), ("false", false)];
 
 /// Reads a stage: one line a field, with its default where it has one.
 pub(super) fn read(value: &Value, source: &str, problems: &mut Vec<Problem>) -> StageSpec {
@@ -138,7 +142,8 @@ pub(super) fn read(value: &Value, source: &str, problems: &mut Vec<Problem>) -> 
         template: form.or("template", template, Template::VicunaV1),
         max_length: form.or("max_length", option(count), None),
         too_long: form.or("too_long", choice(TOO_LONG), TooLong::default()),
-        flip: form.or("flip", choice(FLIP), false),
+        flip: form.or("flip", choice(SWITCH), false),
+        gradient_checkpointing: form.or("gradient_checkpointing", choice(SWITCH), false),
         checkpoint_every: form.or("checkpoint_every", count, 100),
         span: value.span.clone(),
         places: form.places(),

@@ -114,8 +114,6 @@ pub struct Job<'a> {
     pub model: &'a Model,
     /// What to do.
     pub stage: &'a Stage,
-    /// The ids of the trained nodes.
-    pub trains: Vec<&'a str>,
     /// What to train on.
     pub dataset: Arc<dyn Dataset>,
     /// How conversations become sequences.
@@ -140,8 +138,9 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
     let spec = &job.stage.spec;
     let steps = steps(job.stage, job.dataset.len());
     let tape = Tape::recording();
-    job.model.train(&job.trains, &tape);
-    let mut optimizer = Optimizer::new(job.model, spec, steps);
+    tape.set_checkpointing(spec.gradient_checkpointing);
+    job.model.train(job.stage, &tape);
+    let mut optimizer = Optimizer::new(job.model, job.stage, steps);
     let mut checkpoint = Checkpoint::at(job.folder);
     let mut totals = checkpoint.resume(&mut optimizer)?;
     let mut metrics = Metrics::resume(job.folder, &spec.name.value, totals.steps)?;
@@ -196,12 +195,12 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
             kept = step + 1;
         }
         if stopping {
-            job.model.train(&[], &Tape::default());
+            job.model.freeze();
             return Ok((Outcome::Stopped(step + 1), totals));
         }
     }
     metrics.sync()?;
-    job.model.train(&[], &Tape::default());
+    job.model.freeze();
     Ok((Outcome::Done, totals))
 }
 

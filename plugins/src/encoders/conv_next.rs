@@ -12,7 +12,7 @@
 //! with `head`). EAGLE's own checkpoints call `gamma` `weight`. All three load here.
 
 use eagle_core::data::preprocess::{Fit, ImageSpec};
-use eagle_core::nn::layers::{Conv2d, DepthwiseConv2d, LayerNorm, Mlp};
+use eagle_core::nn::layers::{Conv2d, DepthwiseConv2d, LayerNorm, Mlp, checkpointed};
 use eagle_core::nn::ops::{self, Activation};
 use eagle_core::nn::{Builder, Init, cost, fit};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, Features, MapShape, Misfit, Tap};
@@ -99,7 +99,7 @@ impl EncoderConfig for ConvNext {
                 + cost::linear(n, width, 4 * width)
                 + cost::linear(n, 4 * width, width)
                 + cost::pointwise(n, 6 * width);
-            total = total + cost::times(depth, block);
+            total = total + cost::blocks(depth, (n, width), block);
             if stage > 0 {
                 total = total + cost::convolution(n, 2, self.widths[stage - 1], width);
             }
@@ -159,6 +159,7 @@ struct Stage {
     blocks: Vec<Block>,
 }
 
+#[derive(Clone)]
 struct Block {
     conv: DepthwiseConv2d,
     norm: LayerNorm,
@@ -196,7 +197,7 @@ impl Encoder for Module {
                 x = conv.forward(&norm.forward(&x)?)?;
             }
             for block in &stage.blocks {
-                x = tap.after_block(index, count, block.forward(&x)?)?;
+                x = tap.after_block(index, count, checkpointed(block, &x, Block::forward)?)?;
                 index += 1;
             }
         }

@@ -4,7 +4,7 @@
 //!
 //! Maps of `C_1, C_2, …` channels to `[B, grid^2, C_1 + C_2 + …]`, in the order of `from`.
 
-use eagle_core::nn::{Builder, cost, ops};
+use eagle_core::nn::{Builder, cost, fit, ops};
 use eagle_core::registry::{Cost, Features, Fusion, FusionConfig, MapShape, Misfit, TokensShape};
 use eagle_core::tensor::{Result, Tensor};
 
@@ -26,13 +26,7 @@ impl FusionConfig for ChannelConcat {
         if self.grid == 0 {
             return Err(Misfit::field("grid", "a grid of 0 has no tokens"));
         }
-        if let Some(i) = inputs.iter().position(|input| input.grid.is_none()) {
-            return Err(Misfit::input(
-                i,
-                "its tokens don't lie on a grid, so they can't be resampled",
-            )
-            .help("drop the class token of that encoder"));
-        }
+        fit::on_grids(inputs)?;
         let width = inputs.iter().map(|input| input.width).sum();
         Ok(TokensShape { tokens: self.grid * self.grid, width })
     }

@@ -18,7 +18,7 @@
 use std::path::Path;
 
 use eagle_core::nn::layers::{
-    Attention, AttentionNames, GatedMlp, RmsNorm, Rope, RopeScaling,
+    Attention, AttentionNames, GatedMlp, RmsNorm, Rope, RopeScaling, checkpointed,
 };
 use eagle_core::nn::{Builder, Init, cost, fit, ops};
 use eagle_core::registry::{Cost, KvCache, Llm, LlmConfig, Misfit, Tap};
@@ -138,7 +138,7 @@ impl LlmConfig for Llama {
             + cost::linear(length, self.width, 2 * self.hidden)
             + cost::linear(length, self.hidden, self.width)
             + cost::pointwise(length, self.hidden + 4 * self.width);
-        cost::times(self.layers, block) + cost::linear(length, self.width, self.vocabulary)
+        cost::blocks(self.layers, (length, self.width), block) + cost::linear(length, self.width, self.vocabulary)
     }
 
     fn build(&self, b: &mut Builder<'_>) -> Result<Box<dyn Llm>> {
@@ -225,6 +225,7 @@ impl Llama {
     }
 }
 
+#[derive(Clone)]
 struct Block {
     norm1: RmsNorm,
     attention: Attention,
@@ -269,11 +270,17 @@ impl Llm for Module {
     ) -> Result<Tensor> {
         let mut x = x.clone();
         for (i, block) in self.blocks.iter().enumerate() {
-            let slot = cache.as_deref_mut().map(|cache| {
-                cache.layers.resize(self.blocks.len(), None);
-                &mut cache.layers[i]
-            });
-            x = tap.after_block(i, self.blocks.len(), block.forward(&x, &self.rope, slot)?)?;
+            x = match cache.as_deref_mut() {
+                Some(cache) => {
+                    cache.layers.resize(self.blocks.len(), None);
+                    block.forward(&x, &self.rope, Some(&mut cache.layers[i]))?
+                }
+                None => {
+                    let rope = self.rope.clone();
+                    checkpointed(block, &x, move |block, x| block.forward(x, &rope, None))?
+                }
+            };
+            x = tap.after_block(i, self.blocks.len(), x)?;
         }
         self.norm.forward(&x)
     }

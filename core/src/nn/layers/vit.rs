@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::layers::{Conv2d, LayerNorm, Norm, Positions, Rope2d, VitBlock};
+use crate::nn::layers::{Conv2d, LayerNorm, Norm, Positions, Rope2d, VitBlock, checkpointed};
 use crate::nn::{cost, fit, ops};
 use crate::registry::{Cost, Encoder, Features, MapShape, Misfit, Tap};
 use crate::tensor::{Param, Result, Tensor};
@@ -87,6 +87,7 @@ impl VitShape {
             return Err(Misfit::field("skip_last", message));
         }
         let map = MapShape::on_grid((self.side(), self.side()), self.width);
+        let map = map.with_blocks(self.run_layers());
         Ok(match self.class_token {
             ClassToken::Kept => MapShape { grid: None, tokens: map.tokens + 1, ..map },
             _ => map,
@@ -104,7 +105,7 @@ impl VitShape {
             + cost::linear(tokens, self.width, up)
             + cost::linear(tokens, self.hidden, self.width)
             + cost::pointwise(tokens, self.hidden + 2 * self.width);
-        patch + cost::times(self.run_layers(), block)
+        patch + cost::blocks(self.run_layers(), (tokens, self.width), block)
     }
 }
 
@@ -171,7 +172,9 @@ impl Encoder for Vit {
             x = norm.forward(&x)?;
         }
         for (i, block) in self.blocks.iter().enumerate() {
-            x = tap.after_block(i, self.blocks.len(), block.forward(&x, self.rope.as_ref())?)?;
+            let rope = self.rope.clone();
+            x = checkpointed(block, &x, move |block, x| block.forward(x, rope.as_ref()))?;
+            x = tap.after_block(i, self.blocks.len(), x)?;
         }
         if let Some(norm) = &self.post_norm {
             x = norm.forward(&x)?;
