@@ -100,8 +100,8 @@ impl VitShape {
                 format!("skips {} of {} blocks: none is left", self.skip_last, self.layers);
             return Err(Misfit::field("skip_last", message));
         }
-        let map = MapShape::on_grid((self.side(), self.side()), self.width)
-            .with_blocks(self.run_layers());
+        let map = MapShape::on_grid((self.side(), self.side()), self.width);
+        let map = map.with_blocks(self.run_layers());
         Ok(match self.class_token {
             ClassToken::Kept => MapShape { grid: None, tokens: map.tokens + 1, ..map },
             _ => map,
@@ -187,8 +187,8 @@ impl Encoder for Vit {
         }
         for (i, block) in self.blocks.iter().enumerate() {
             let rope = self.rope.clone();
-            let run = move |block: &VitBlock, x: &Tensor| block.forward(x, rope.as_ref());
-            x = tap.after_block(i, self.blocks.len(), checkpointed(block, &x, run)?)?;
+            x = checkpointed(block, &x, move |block, x| block.forward(x, rope.as_ref()))?;
+            x = tap.after_block(i, self.blocks.len(), x)?;
         }
         if let Some(norm) = &self.post_norm {
             x = norm.forward(&x)?;
