@@ -143,12 +143,30 @@ fn encoder(config: &dyn EncoderConfig, fixture: &Fixture<'_>) -> (Vec<Param>, Ru
 }
 
 fn fusion(config: &dyn FusionConfig, fixture: &Fixture<'_>) -> (Vec<Param>, Run) {
-    let (inputs, leaves) = experts(fixture.bundle, fixture.tape);
-    let shapes: Vec<MapShape> = inputs.iter().map(shape_of).collect();
+    let (mut inputs, leaves) = experts(fixture.bundle, fixture.tape);
+    let mut shapes: Vec<MapShape> = inputs.iter().map(shape_of).collect();
+    let block = |i| tensor(fixture.bundle, &format!("inputs/block.{i}"));
+    let blocks: Vec<Tensor> = (0..).map_while(block).collect();
+    let injects = config.injects();
+    injects.into_iter().for_each(|into| shapes[into].blocks = blocks.len());
     config.output(&shapes).expect("a promise");
     let (module, params) = fixture.build(|b| config.build(&shapes, b));
+    let mut recorder = Recorder::default();
+    if let Some(into) = injects {
+        let mut others = inputs.clone();
+        let mut map = others.remove(into).map;
+        let mut tap = module.tap(&others).expect("a tap");
+        for (i, added) in blocks.iter().enumerate() {
+            let x = ops::add(&map, added).expect("a block");
+            map = tap.after_block(i, blocks.len(), x).expect("an injection");
+            recorder.0.push(map.clone());
+        }
+        inputs[into].map = map;
+    }
     let out = module.forward(&inputs).expect("tokens");
-    (params, Run { found: vec![("outputs/map".into(), out.clone())], main: out, leaves })
+    let mut found = recorder.blocks();
+    found.push(("outputs/map".into(), out.clone()));
+    (params, Run { found, main: out, leaves })
 }
 
 fn projector(config: &dyn ProjectorConfig, fixture: &Fixture<'_>) -> (Vec<Param>, Run) {
