@@ -21,6 +21,7 @@ pub mod seed;
 pub mod spec;
 pub mod tensor;
 pub mod text;
+pub mod trace;
 pub mod train;
 pub mod weights;
 

@@ -16,8 +16,8 @@ struct Layout {
     fixture: &'static str,
     /// What stands before the encoder's names.
     prefix: &'static str,
-    /// The end of a parameter's name, and how it is spelled instead.
-    spelled: Option<(&'static str, &'static str)>,
+    /// Ends of parameters' names, and how they are spelled instead.
+    spelled: &'static [(&'static str, &'static str)],
     /// What it has besides, with the prefix where it has it.
     besides: &'static [&'static str],
 }
@@ -27,21 +27,21 @@ const LAYOUTS: &[Layout] = &[
     Layout {
         fixture: "conv-next-xxlarge",
         prefix: "",
-        spelled: None,
+        spelled: &[],
         besides: &["head.norm.weight", "head.norm.bias", "head.fc.weight", "head.fc.bias"],
     },
     // laion/CLIP-convnext_xxlarge-laion2B-s34B-b82K-augreg-soup
     Layout {
         fixture: "conv-next-xxlarge",
         prefix: "visual.trunk.",
-        spelled: None,
+        spelled: &[],
         besides: &["visual.trunk.head.norm.weight", "visual.head.proj.weight", "logit_scale"],
     },
     // NVEagle/Eagle-X5-7B
     Layout {
         fixture: "conv-next-xxlarge",
         prefix: "model.vision_tower.vision_towers.1.vision_tower.",
-        spelled: Some(("gamma", "weight")),
+        spelled: &[("gamma", "weight")],
         besides: &[
             "model.vision_tower.vision_towers.1.vision_tower.head.fc.bias",
             "model.vision_tower.vision_towers.2.vision_tower.pos_embed",
@@ -51,7 +51,7 @@ const LAYOUTS: &[Layout] = &[
     Layout {
         fixture: "sam-vit-eagle",
         prefix: "vision_encoder.",
-        spelled: None,
+        spelled: &[],
         besides: &[
             "vision_encoder.neck.conv2.weight",
             "vision_encoder.neck.layer_norm2.bias",
@@ -62,14 +62,14 @@ const LAYOUTS: &[Layout] = &[
     Layout {
         fixture: "sam-vit-eagle",
         prefix: "model.vision_tower.vision_towers.2.vision_tower.",
-        spelled: None,
+        spelled: &[],
         besides: &["model.mm_projector.0.weight"],
     },
     // Yuxin-CV/EVA-02, eva02_L_coco_det_sys_o365.pth
     Layout {
         fixture: "eva02-vit-whole-windows",
         prefix: "backbone.net.",
-        spelled: None,
+        spelled: &[],
         besides: &[
             "backbone.net.rope_win.freqs_cos",
             "backbone.net.rope_glb.freqs_sin",
@@ -78,20 +78,78 @@ const LAYOUTS: &[Layout] = &[
             "roi_heads.box_head.0.fc1.weight",
         ],
     },
+    // google/siglip-so400m-patch14-384
+    Layout {
+        fixture: "siglip-vit-shrunk",
+        prefix: "",
+        spelled: &[],
+        besides: &[
+            "text_model.final_layer_norm.weight",
+            "vision_model.head.attention.in_proj_weight",
+            "vision_model.encoder.layers.2.mlp.fc1.weight",
+            "vision_model.post_layernorm.weight",
+            "logit_bias",
+        ],
+    },
+    // facebook/dinov2-with-registers-large
+    Layout {
+        fixture: "dino-v2-vit-registers",
+        prefix: "",
+        spelled: &[],
+        besides: &["embeddings.mask_token"],
+    },
+    // OpenGVLab/InternVL2-8B
+    Layout {
+        fixture: "intern-vit-6b-shrunk",
+        prefix: "vision_model.",
+        spelled: &[],
+        besides: &["vision_model.encoder.layers.2.ls1", "mlp1.0.weight"],
+    },
+    // timm/eva02_large_patch14_clip_336.merged2b_s6b_b61k
+    Layout {
+        fixture: "eva-clip-vit-eva02",
+        prefix: "visual.trunk.",
+        spelled: &[],
+        besides: &["visual.trunk.head.weight", "text.transformer.resblocks.0.ln_1.weight"],
+    },
+    // QuanSun/EVA-CLIP, EVA02_CLIP_L_336_psz14_s6B.pt
+    Layout {
+        fixture: "eva-clip-vit-eva02",
+        prefix: "visual.",
+        spelled: &[
+            ("attn.q_proj.bias", "attn.q_bias"),
+            ("attn.v_proj.bias", "attn.v_bias"),
+            ("attn.norm.weight", "attn.inner_attn_ln.weight"),
+            ("attn.norm.bias", "attn.inner_attn_ln.bias"),
+            ("mlp.fc1_g.weight", "mlp.w1.weight"),
+            ("mlp.fc1_g.bias", "mlp.w1.bias"),
+            ("mlp.fc1_x.weight", "mlp.w2.weight"),
+            ("mlp.fc1_x.bias", "mlp.w2.bias"),
+            ("mlp.norm.weight", "mlp.ffn_ln.weight"),
+            ("mlp.norm.bias", "mlp.ffn_ln.bias"),
+            ("mlp.fc2.weight", "mlp.w3.weight"),
+            ("mlp.fc2.bias", "mlp.w3.bias"),
+        ],
+        besides: &[
+            "visual.head.bias",
+            "visual.rope.freqs_cos",
+            "visual.blocks.1.attn.rope.freqs_sin",
+        ],
+    },
     // google/pix2struct-large
     Layout {
         fixture: "pix2-struct-wide",
         prefix: "encoder.",
-        spelled: None,
+        spelled: &[],
         besides: &["decoder.embed_tokens.weight", "decoder.layer.0.mlp.wo.weight"],
     },
 ];
 
 /// A layout's own words for one of the encoder's names.
 fn spelled(layout: &Layout, key: &str) -> String {
-    let name = match layout.spelled {
-        Some((ours, theirs)) if key.ends_with(ours) => key.replace(ours, theirs),
-        _ => key.to_owned(),
+    let name = match layout.spelled.iter().find(|(ours, _)| key.ends_with(ours)) {
+        Some((ours, theirs)) => key.replace(ours, theirs),
+        None => key.to_owned(),
     };
     format!("{}{name}", layout.prefix)
 }

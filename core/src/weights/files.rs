@@ -199,6 +199,12 @@ impl Files {
         for (name, info) in header.tensors() {
             if wanted(&name) {
                 let (from, to) = info.data_offsets;
+                let numbers = info.shape.iter().try_fold(1, |n: usize, side| n.checked_mul(*side));
+                let bits = numbers.and_then(|numbers| numbers.checked_mul(info.dtype.bitsize()));
+                if bits.map(|bits| bits / 8) != to.checked_sub(from) {
+                    let detail = format!("`{name}` is {:?} in bytes {from} to {to}", info.shape);
+                    return Err(format(path, detail));
+                }
                 let (at, bytes) = (start + from as u64, (to - from) as u64);
                 let (shard, shape) = (self.shards.len(), info.shape.clone());
                 self.entries.insert(name, Entry { shard, dtype: info.dtype, shape, at, bytes });

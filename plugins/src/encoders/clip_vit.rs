@@ -20,7 +20,9 @@ use serde_json::{Value, json};
 
 eagle_core::config! {
     /// CLIP's vision transformer (Hugging Face `CLIPVisionModel`). The defaults are
-    /// `openai/clip-vit-large-patch14-336` as EAGLE runs it.
+    /// `openai/clip-vit-large-patch14-336` as EAGLE runs it. Its paper says 448 pixels
+    /// (`image_size: 448, pretrained_size: 336`); its released code runs 336, made from the mixture's
+    /// tensor (`shared_size: 1024`), and enlarges the map.
     pub struct ClipVit {
         /// Side of the input image, in pixels; a multiple of `patch_size`.
         image_size: usize = 336,
@@ -137,14 +139,11 @@ impl ClipVit {
             "logit_scale",
             "vision_model.embeddings.position_ids",
         ]);
-        if self.class_token == ClassToken::Dropped {
-            keys.ignored.push("vision_model.embeddings.class_embedding".into());
-        }
         if !self.post_norm {
             keys.ignored.push("vision_model.post_layernorm.*".into());
         }
-        let skipped = self.shape().run_layers()..self.layers;
-        keys.ignored.extend(skipped.map(|i| format!("vision_model.encoder.layers.{i}.**")));
+        let class = "vision_model.embeddings.class_embedding";
+        keys.ignored.extend(self.shape().unused("vision_model.encoder.layers", class));
         keys
     }
 

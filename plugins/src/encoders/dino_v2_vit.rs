@@ -17,6 +17,7 @@ use eagle_core::nn::ops::Activation;
 use eagle_core::nn::{Builder, Init};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, MapShape, Misfit};
 use eagle_core::tensor::Result;
+use eagle_core::weights::Keys;
 
 eagle_core::config! {
     /// DINOv2's vision transformer (Hugging Face `Dinov2Model`). The defaults are
@@ -25,9 +26,12 @@ eagle_core::config! {
         /// Side of the input image, in pixels; a multiple of `patch_size`.
         image_size: usize = 518,
         /// Side of the image that the position embeddings were made for, in pixels; another
-        /// `image_size` resamples them (bicubic; antialiased in the models with registers, as in
-        /// the reference). 0 means `image_size`.
+        /// `image_size` resamples them. 0 means `image_size`.
         pretrained_size: usize = 0,
+        /// How they are resampled: Some(Bicubic) as in transformers 5, Some(BicubicOffset) as in
+        /// Meta's code and transformers 4, Some(BicubicAntialias) as in all three for the models
+        /// with registers. None means what transformers 5 does.
+        resample: Option<Resample> = None,
         /// Side of a patch, in pixels.
         patch_size: usize = 14,
         /// Channels.
@@ -143,6 +147,15 @@ impl EncoderConfig for DinoV2Vit {
         let class_token = self.class_token;
         Ok(Box::new(Vit { embedding, pre_norm: None, blocks, rope: None, post_norm, class_token }))
     }
+
+    fn keys(&self) -> Keys {
+        let mut keys = Keys::ignoring(["embeddings.mask_token"]);
+        if !self.post_norm {
+            keys.ignored.push("layernorm.*".into());
+        }
+        keys.ignored.extend(self.shape().unused("encoder.layer", "embeddings.cls_token"));
+        keys
+    }
 }
 
 impl DinoV2Vit {
@@ -159,10 +172,10 @@ impl DinoV2Vit {
         };
         let (from, to) = (shape.pretrained_side(), shape.side());
         let table = b.param("position_embeddings", &[1, 1 + from * from, width], init)?;
-        let resample = match self.registers {
+        let resample = self.resample.unwrap_or(match self.registers {
             0 => Resample::Bicubic,
             _ => Resample::BicubicAntialias,
-        };
+        });
         let mut at = b.at("patch_embeddings.projection");
         let patches = Conv2d::build(&mut at, (3, width), patch, (patch, 0), true)?;
         let positions = Positions { table, prefix: 1, from, to, resample };

@@ -1,6 +1,6 @@
 //! EVA-CLIP's vision transformers, as timm's `Eva` (`eva02_*_clip_*`, `eva_giant_patch14_clip_224`)
 //! and with the key names of timm's released checkpoints (in an OpenCLIP file they stand under
-//! `visual.trunk.`). Source: Sun et al., arXiv 2303.15389; the blocks are EVA's (arXiv 2211.07636) and
+//! `visual.trunk.`); EVA-CLIP's own files (under `visual.`) load as well. Source: Sun et al., arXiv 2303.15389; the blocks are EVA's (arXiv 2211.07636) and
 //! EVA-02's (arXiv 2303.11331): 2-D rotary positions beside learnt ones, SwiGLU and attention with a
 //! norm inside. The head (`head`) is no part of the map.
 //!
@@ -16,6 +16,7 @@ use eagle_core::nn::ops::Activation;
 use eagle_core::nn::{Builder, Init};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, MapShape, Misfit};
 use eagle_core::tensor::Result;
+use eagle_core::weights::Keys;
 use serde::{Deserialize, Serialize};
 
 eagle_core::config! {
@@ -79,6 +80,16 @@ pub enum EvaKind {
 }
 
 const EPS: f32 = 1e-6;
+/// Within an EVA-02 block: timm's names, and those of EVA-CLIP's own checkpoints.
+const EVA_CLIP: [(&str, &str); 7] = [
+    ("attn.q_proj.bias", "attn.q_bias"),
+    ("attn.v_proj.bias", "attn.v_bias"),
+    ("attn.norm.*", "attn.inner_attn_ln.*"),
+    ("mlp.fc1_g.*", "mlp.w1.*"),
+    ("mlp.fc1_x.*", "mlp.w2.*"),
+    ("mlp.norm.*", "mlp.ffn_ln.*"),
+    ("mlp.fc2.*", "mlp.w3.*"),
+];
 const THETA: f64 = 10000.0;
 
 impl EvaClipVit {
@@ -143,6 +154,21 @@ impl EncoderConfig for EvaClipVit {
         };
         let (rope, class_token) = (self.rope(), self.class_token);
         Ok(Box::new(Vit { embedding, pre_norm: None, blocks, rope: rope.map(std::rc::Rc::new), post_norm, class_token }))
+    }
+
+    fn keys(&self) -> Keys {
+        let mut keys = Keys::ignoring(["head.*", "rope.*", "blocks.*.attn.rope.*"]);
+        if !self.post_norm {
+            keys.ignored.push("norm.*".into());
+        }
+        keys.ignored.extend(self.shape().unused("blocks", "cls_token"));
+        if self.kind != EvaKind::Eva02 {
+            return keys;
+        }
+        let spelled = |keys: Keys, (ours, theirs): &(&str, &str)| {
+            keys.renaming(&format!("blocks.*.{ours}"), &format!("blocks.*.{theirs}"))
+        };
+        EVA_CLIP.iter().fold(keys, spelled)
     }
 }
 

@@ -15,6 +15,7 @@ use eagle_core::nn::ops::Activation;
 use eagle_core::nn::{Builder, Init};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, MapShape, Misfit};
 use eagle_core::tensor::Result;
+use eagle_core::weights::Keys;
 
 eagle_core::config! {
     /// InternViT (OpenGVLab `InternVisionModel`). The defaults are `OpenGVLab/InternViT-300M-448px`;
@@ -119,6 +120,11 @@ impl EncoderConfig for InternVit {
             post_norm: None,
             class_token: self.class_token,
         }))
+    }
+
+    fn keys(&self) -> Keys {
+        let unused = self.shape().unused("encoder.layers", "embeddings.class_embedding");
+        Keys { ignored: unused, ..Keys::default() }
     }
 }
 

@@ -10,7 +10,7 @@
 //! `[B, 3, S, S]` to `[B, (S / patch_size / unshuffle)^2, neck_width * unshuffle^2]`.
 
 use eagle_core::data::preprocess::{Fit, ImageSpec};
-use eagle_core::nn::layers::{Conv2d, LayerNorm, Linear, Mlp, within_windows};
+use eagle_core::nn::layers::{Conv2d, LayerNorm, Linear, Mlp, checkpointed, within_windows};
 use eagle_core::nn::ops::{self, Activation, AttentionSpec, Bias, GridAxis};
 use eagle_core::nn::{Builder, Init, cost, fit};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, Features, MapShape, Misfit, Tap};
@@ -131,7 +131,8 @@ impl EncoderConfig for SamVit {
         if self.neck == Neck::Full {
             total = total + cost::convolution(n, 3, self.neck_width, self.neck_width);
         }
-        (0..self.layers).fold(total, |total, index| total + block(index))
+        (0..self.layers)
+            .fold(total, |total, i| total + cost::blocks(1, (n, self.width), block(i)))
     }
 
     fn build(&self, b: &mut Builder<'_>) -> Result<Box<dyn Encoder>> {
@@ -194,6 +195,7 @@ impl SamVit {
 }
 
 /// Attention over a grid whose scores depend on distances, too.
+#[derive(Clone)]
 struct RelativeAttention {
     qkv: Linear,
     output: Linear,
@@ -232,6 +234,7 @@ fn stretched(distances: &Tensor, size: usize) -> Result<Tensor> {
     ops::resize_bilinear(&map, wanted, 1, false)?.reshape(&[wanted, width])
 }
 
+#[derive(Clone)]
 struct Block {
     /// Side of the windows in patches, 0 for the whole grid.
     window: usize,
@@ -268,7 +271,8 @@ impl Encoder for Module {
         let positions = positions.reshape(&[rows * columns, channels])?;
         let mut x = ops::add_rows(&self.patches.patches(image)?, &positions)?;
         for (i, block) in self.blocks.iter().enumerate() {
-            x = tap.after_block(i, self.blocks.len(), block.forward(&x, (rows, columns))?)?;
+            x = checkpointed(block, &x, move |block, x| block.forward(x, (rows, columns)))?;
+            x = tap.after_block(i, self.blocks.len(), x)?;
         }
         let mut x = x.reshape(&[batch, rows, columns, channels])?;
         for (conv, norm) in &self.neck {

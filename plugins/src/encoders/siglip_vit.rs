@@ -16,6 +16,7 @@ use eagle_core::nn::ops::Activation;
 use eagle_core::nn::{Builder, Init};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, MapShape, Misfit};
 use eagle_core::tensor::Result;
+use eagle_core::weights::Keys;
 
 eagle_core::config! {
     /// SigLIP's vision transformer (Hugging Face `SiglipVisionModel`). The defaults are
@@ -115,6 +116,21 @@ impl EncoderConfig for SiglipVit {
             post_norm,
             class_token: ClassToken::Dropped,
         }))
+    }
+
+    fn keys(&self) -> Keys {
+        let mut keys = Keys::ignoring([
+            "text_model.**",
+            "logit_scale",
+            "logit_bias",
+            "vision_model.head.**",
+            "vision_model.embeddings.position_ids",
+        ]);
+        if !self.post_norm {
+            keys.ignored.push("vision_model.post_layernorm.*".into());
+        }
+        keys.ignored.extend(self.shape().unused("vision_model.encoder.layers", ""));
+        keys
     }
 }
 

@@ -14,6 +14,9 @@ pub enum Resample {
     Bicubic,
     /// With antialiasing, as timm, EAGLE and LLaVA-HR do.
     BicubicAntialias,
+    /// Without antialiasing, by the ratio of a grid that is 0.1 larger, as Meta's DINOv2 and
+    /// transformers 4 do: a guard against rounding that moves every position a little.
+    BicubicOffset,
 }
 
 /// A table of position embeddings: `prefix` rows for tokens that lie on no grid, then a square
@@ -53,8 +56,12 @@ impl Positions {
         }
         let [_, width] = grid.dims("positions")?;
         let map = grid.reshape(&[1, from, from, width])?;
-        let antialias = self.resample == Resample::BicubicAntialias;
-        ops::resize_bicubic(&map, to, to, antialias)?.reshape(&[to * to, width])
+        let map = match self.resample {
+            Resample::Bicubic => ops::resize_bicubic(&map, to, to, false)?,
+            Resample::BicubicAntialias => ops::resize_bicubic(&map, to, to, true)?,
+            Resample::BicubicOffset => ops::resize_bicubic_offset(&map, to, to, 0.1)?,
+        };
+        map.reshape(&[to * to, width])
     }
 
     fn rows(&self) -> Result<Tensor> {

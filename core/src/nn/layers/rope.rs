@@ -152,20 +152,20 @@ pub struct Rope2d {
     /// Tokens before the cells, which don't turn.
     front: usize,
     /// Cosines and sines, once they are needed: counting parameters must cost nothing.
-    table: OnceCell<[Vec<f32>; 2]>,
+    table: Rc<OnceCell<[Vec<f32>; 2]>>,
 }
 
 impl Rope2d {
     /// Angles for `side x side` cells, as far apart as if they were `pretrained x pretrained`;
     /// `head_width` is a multiple of 4.
     pub fn new(side: usize, pretrained: usize, head_width: usize, theta: f64) -> Rope2d {
-        Rope2d { side, pretrained, head_width, theta, front: 0, table: OnceCell::new() }
+        Rope2d { side, pretrained, head_width, theta, front: 0, table: Rc::default() }
     }
 
     /// The same with `front` tokens before the cells, which don't turn.
     #[must_use]
     pub fn after(self, front: usize) -> Rope2d {
-        Rope2d { front, table: OnceCell::new(), ..self }
+        Rope2d { front, table: Rc::default(), ..self }
     }
 
     /// Rotates `[B, front + side * side, H, D]`.

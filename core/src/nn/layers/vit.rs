@@ -67,6 +67,14 @@ impl VitShape {
         self.layers.saturating_sub(self.skip_last)
     }
 
+    /// Keys of a whole checkpoint for which these sizes have no use: those of the blocks under
+    /// `blocks` that are not run, and the class token's if it is dropped.
+    pub fn unused(&self, blocks: &str, class: &str) -> Vec<String> {
+        let skipped = (self.run_layers()..self.layers).map(|i| format!("{blocks}.{i}.**"));
+        let dropped = self.class_token == ClassToken::Dropped && !class.is_empty();
+        skipped.chain(dropped.then(|| class.to_owned())).collect()
+    }
+
     /// The promise of its output.
     ///
     /// # Errors
@@ -79,9 +87,15 @@ impl VitShape {
             fit::whole_patches(whole, field, self.patch_size)?;
         }
         fit::even_heads(self.width, self.heads)?;
+        if self.width == 0 {
+            return Err(Misfit::field("width", "must be at least 1"));
+        }
         if self.side() == 0 || self.pretrained_side() == 0 {
             let field = if self.side() == 0 { "image_size" } else { "pretrained_size" };
             return Err(Misfit::field(field, "the image has no patches"));
+        }
+        if self.hidden == 0 {
+            return Err(Misfit::field("hidden", "must be at least 1"));
         }
         if self.skip_last >= self.layers {
             let message =
