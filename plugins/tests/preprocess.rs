@@ -53,7 +53,7 @@ fn difference(path: &Path) -> f32 {
 #[test]
 fn every_encoder_sees_what_its_references_processor_shows() {
     let own = fixtures(Path::new(FIXTURES));
-    assert!(own.len() >= 24, "{} fixtures: some are lost", own.len());
+    assert!(own.len() >= 27, "{} fixtures: some are lost", own.len());
     let others = std::env::var_os("EAGLE_LAB_PROCESSED").map(|folder| fixtures(Path::new(&folder)));
     let mut report = String::new();
     for path in own.iter().chain(others.iter().flatten()) {

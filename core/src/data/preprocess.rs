@@ -91,6 +91,9 @@ pub enum Fit {
     /// rounded down where it lies between two pixels, as transformers does. torchvision, which
     /// OpenCLIP uses, rounds half to even: a pixel apart where 3, 7, 11 … are left over.
     Crop,
+    /// The longer side is resized to the square's and the picture stands in the upper left corner;
+    /// the rest is 0 after normalisation. SAM's.
+    Corner,
 }
 
 /// The picture as `[3, S, S]`, channel by channel, normalised. A drawn picture is drawn at
@@ -100,11 +103,10 @@ pub enum Fit {
 /// A file that is missing or broken.
 pub fn prepare(picture: &Picture, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
     if spec.shared == 0 {
-        return Ok(normalise(&square(picture, spec)?, spec.mean, spec.std));
+        return planes(picture, spec);
     }
     let (side, size) = (spec.shared, spec.size);
-    let shared = square(picture, &ImageSpec { size: side, ..spec.clone() })?;
-    let planes = normalise(&shared, spec.mean, spec.std);
+    let planes = planes(picture, &ImageSpec { size: side, ..spec.clone() })?;
     if side == size {
         return Ok(planes);
     }
@@ -113,15 +115,38 @@ pub fn prepare(picture: &Picture, spec: &ImageSpec) -> Result<Vec<f32>, DataErro
     Ok(resized.flat_map(|plane| resize_planes(plane, (side, side, 1), &taps, &taps)).collect())
 }
 
+/// The square, normalised. What `Corner` leaves empty is exactly 0, which no 8-bit colour is.
+fn planes(picture: &Picture, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
+    let (image, (columns, rows)) = shown(picture, spec)?;
+    let mut planes = normalise(&image, spec.mean, spec.std);
+    let empty = |(at, row): (usize, &mut [f32])| {
+        let from = if at % spec.size < rows as usize { columns as usize } else { 0 };
+        row[from..].fill(0.0);
+    };
+    planes.chunks_exact_mut(spec.size.max(1)).enumerate().for_each(empty);
+    Ok(planes)
+}
+
 /// The picture at `S x S`, before normalisation: what [`prepare`] shows to an encoder.
 ///
 /// # Errors
 /// A file that is missing or broken.
 pub fn square(picture: &Picture, spec: &ImageSpec) -> Result<RgbImage, DataError> {
+    Ok(shown(picture, spec)?.0)
+}
+
+/// The picture at `S x S`, and how much of it, from the upper left, is not empty.
+fn shown(picture: &Picture, spec: &ImageSpec) -> Result<(RgbImage, (u32, u32)), DataError> {
     let size = spec.size as u32;
     match picture {
-        Picture::Drawn(scene) => Ok(scene.draw(size, size)),
-        Picture::File(_) | Picture::Bytes(_) => Ok(fit(decode(picture)?, spec)),
+        Picture::Drawn(scene) => Ok((scene.draw(size, size), (size, size))),
+        Picture::File(_) | Picture::Bytes(_) => {
+            let image = decode(picture)?;
+            Ok(match spec.fit {
+                Fit::Corner => corner(image, spec),
+                _ => (fit(image, spec), (size, size)),
+            })
+        }
     }
 }
 
@@ -166,6 +191,7 @@ fn fit(image: RgbImage, spec: &ImageSpec) -> RgbImage {
     let size = spec.size as u32;
     match spec.fit {
         Fit::Stretch => resize(image, size, size, spec.filter),
+        Fit::Corner => corner(image, spec).0,
         Fit::Pad => resize(pad(image, spec.mean), size, size, spec.filter),
         Fit::Crop => {
             let (width, height) = image.dimensions();
@@ -177,6 +203,18 @@ fn fit(image: RgbImage, spec: &ImageSpec) -> RgbImage {
             imageops::crop_imm(&image, left, top, size, size).to_image()
         }
     }
+}
+
+/// SAM's `SamImageProcessor`; what it leaves empty is shown in the mean colour.
+fn corner(image: RgbImage, spec: &ImageSpec) -> (RgbImage, (u32, u32)) {
+    let size = spec.size as u32;
+    let scale = spec.size as f64 / f64::from(image.width().max(image.height()).max(1));
+    let side = |side: u32| (f64::from(side) * scale + 0.5) as u32;
+    let shown = (side(image.width()).min(size), side(image.height()).min(size));
+    let mean = image::Rgb(spec.mean.map(|m| (m * 255.0) as u8));
+    let mut square = RgbImage::from_pixel(size, size, mean);
+    imageops::replace(&mut square, &resize(image, shown.0, shown.1, spec.filter), 0, 0);
+    (square, shown)
 }
 
 /// LLaVA's `expand2square`: the picture in the middle of a square of the mean colour.

@@ -9,7 +9,7 @@
 //!
 //! `[B, 3, S, S]` to `[B, (S / patch_size / unshuffle)^2, neck_width * unshuffle^2]`.
 
-use eagle_core::data::preprocess::{Fit, ImageSpec};
+use eagle_core::data::preprocess::{Filter, Fit, IMAGENET_MEAN, IMAGENET_STD, ImageSpec};
 use eagle_core::nn::layers::{Conv2d, LayerNorm, Linear, Mlp, checkpointed, within_windows};
 use eagle_core::nn::ops::{self, Activation, AttentionSpec, Bias, GridAxis};
 use eagle_core::nn::{Builder, Init, cost, fit};
@@ -50,8 +50,12 @@ eagle_core::config! {
         neck_width: usize = 256,
         /// Side of the squares of vectors that become one, channel by channel; 1 leaves them.
         unshuffle: usize = 2,
-        /// How a picture is made square: Stretch, Pad or Crop.
+        /// How a picture is made square: Stretch, Pad, Crop, or Corner (SAM's own way).
         fit: Fit = Fit::Pad,
+        /// Side of the tensor that a mixture's encoders share as in EAGLE, in pixels: normalised as
+        /// CLIP's, then resized bilinearly. 0 means an image of its own, as SAM's processor makes it
+        /// (bilinear, ImageNet's mean; with `fit: Corner`).
+        shared_size: usize = 1024,
     }
 }
 
@@ -93,7 +97,15 @@ impl SamVit {
 
 impl EncoderConfig for SamVit {
     fn image(&self) -> ImageSpec {
-        ImageSpec { size: self.image_size, fit: self.fit, ..ImageSpec::default() }
+        let own = ImageSpec {
+            size: self.image_size,
+            fit: self.fit,
+            filter: Filter::Bilinear,
+            mean: IMAGENET_MEAN,
+            std: IMAGENET_STD,
+            ..ImageSpec::default()
+        };
+        own.shared_at(self.shared_size)
     }
 
     fn output(&self) -> std::result::Result<MapShape, Misfit> {
