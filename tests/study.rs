@@ -258,7 +258,7 @@ fn a_failed_trial_is_a_row_and_only_what_failed_is_run_again() {
         (\"missing\", [(\"stages.tuning.data.path\", \"none.jsonl\")]),
         (\"good\", []),
         (\"broken\", [(\"stages.tuning.data.path\", \"broken.jsonl\")]),
-        (\"huge\", [(\"nodes.llm.plugin.hidden\", 40000000000)]),
+        (\"huge\", [(\"nodes.llm.plugin.hidden\", 1000000), (\"nodes.llm.plugin.layers\", 20000)]),
         (\"diverging\", [(\"stages.tuning.lr\", 1e30), (\"stages.tuning.clip\", None), (\"stages.tuning.epochs\", 40)]),
     ])])";
     let study = write(home.path(), "study.ron", study);
