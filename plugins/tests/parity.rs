@@ -114,11 +114,26 @@ fn run(bundle: &Bundle, path: &Path, tape: &Tape) -> (Vec<Param>, Run) {
             (params, Run { found, main: seen.map, leaves: vec![("image".into(), image)] })
         }
         Plugin::Fusion(config) => {
-            let (inputs, leaves) = experts(bundle, tape);
-            let shapes: Vec<MapShape> = inputs.iter().map(shape_of).collect();
+            let (mut inputs, leaves) = experts(bundle, tape);
+            let mut shapes: Vec<MapShape> = inputs.iter().map(shape_of).collect();
+            let block = |i| tensor(bundle, &format!("inputs/block.{i}"));
+            let blocks: Vec<Tensor> = (0..).map_while(block).collect();
+            let injects = config.injects();
+            injects.into_iter().for_each(|into| shapes[into].blocks = blocks.len());
             config.output(&shapes).expect(text);
             let module = build(&mut store, |b| config.build(&shapes, b));
             let params = loaded(store, bundle, path, tape);
+            if let Some(into) = injects {
+                let mut others = inputs.clone();
+                let mut map = others.remove(into).map;
+                let mut tap = module.tap(&others).expect(text);
+                for (i, added) in blocks.iter().enumerate() {
+                    let x = ops::add(&map, added).expect(text);
+                    map = tap.after_block(i, blocks.len(), x).expect(text);
+                    recorder.0.push(map.clone());
+                }
+                inputs[into].map = map;
+            }
             let out = module.forward(&inputs).expect(text);
             (params, Run { found: vec![("outputs/map".into(), out.clone())], main: out, leaves })
         }

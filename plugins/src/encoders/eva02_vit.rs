@@ -95,7 +95,7 @@ impl EncoderConfig for Eva02Vit {
             return Err(Misfit::field("heads", message).help("use heads of 4, 8, 12 … channels"));
         }
         fit::windows(self.window, self.side(), &self.global_blocks, self.layers)?;
-        Ok(MapShape::on_grid((self.side(), self.side()), self.width))
+        Ok(MapShape::on_grid((self.side(), self.side()), self.width).with_blocks(self.layers))
     }
 
     fn cost(&self) -> Cost {

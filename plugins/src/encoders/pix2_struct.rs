@@ -82,7 +82,7 @@ impl EncoderConfig for Pix2Struct {
             let help = format!("use at least {}: the first is the padding's", grid.0 + 1);
             return Err(Misfit::field("positions", message).help(help));
         }
-        Ok(MapShape::on_grid(grid, self.width))
+        Ok(MapShape::on_grid(grid, self.width).with_blocks(self.layers))
     }
 
     fn cost(&self) -> Cost {

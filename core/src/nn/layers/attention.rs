@@ -81,6 +81,19 @@ impl Attention {
         self.attend(&q, &k, &v, false, 0)
     }
 
+    /// Every position of `x` `[B, N, C]` attends to every one of `seen` `[B, M, C]`, of which the
+    /// keys and values are made: `[B, N, C]`.
+    ///
+    /// # Errors
+    /// Another number of axes or channels.
+    pub fn across(&self, x: &Tensor, seen: &Tensor) -> Result<Tensor> {
+        let ([b, n, _], [_, m, _]) = (x.dims("attention")?, seen.dims("attention")?);
+        let q = self.query.forward(x)?.reshape(&[b, n, self.heads, self.head_width])?;
+        let split = |y: Tensor| y.reshape(&[b, m, self.kv_heads, self.head_width]);
+        let (k, v) = (split(self.key.forward(seen)?)?, split(self.value.forward(seen)?)?);
+        self.attend(&q, &k, &v, false, 0)
+    }
+
     /// Like [`Attention::bidirectional`], with queries and keys turned by their place on a grid.
     ///
     /// # Errors
