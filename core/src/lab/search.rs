@@ -316,12 +316,12 @@ mod tests {
         let mut rng = Rng::of(2, "greedy");
         for case in 0..200 {
             let count = 2 + case % 5;
-            let start: Set = (0..count).filter(|_| rng.bits() % 3 == 0).collect();
+            let start: Set = (0..count).filter(|_| rng.below(3) == 0).collect();
             let search = search(count, greedy_of(&start, 1 + case % 7, 0.01));
             let salt = rng.bits();
             let truth = |set: &Set| {
                 let bits = Rng::of(salt, &format!("{set:?}")).bits();
-                (bits % 10 > 0).then_some((bits >> 11) as f64 / (1u64 << 53) as f64)
+                (!bits.is_multiple_of(10)).then_some((bits >> 11) as f64 / (1u64 << 53) as f64)
             };
             let (found, asked) = run(&search, &truth);
             assert!(asked.len() <= search.most(), "{} > {}", asked.len(), search.most());
