@@ -32,7 +32,7 @@ use crate::train::loader::TextSpec;
 use crate::train::{Step, Totals, TrainError};
 use crate::weights::WeightsError;
 pub use trouble::Part;
-use trouble::{caught, claim, forget, note};
+use trouble::{caught, claim, fits, forget, note};
 use work::{Work, usable};
 
 /// Why an experiment stopped.
@@ -80,6 +80,18 @@ pub enum LabError {
     Busy {
         /// The part.
         what: Part,
+    },
+    /// A model that this machine can't hold.
+    #[error("out of memory: {what} needs {} MiB{}", needs >> 20, has.map_or(String::new(), |has| {
+        format!(", and this machine has {} MiB", has >> 20)
+    }))]
+    Memory {
+        /// What there is no room for.
+        what: &'static str,
+        /// Its bytes.
+        needs: u64,
+        /// The machine's bytes, if they are too few in any case.
+        has: Option<u64>,
     },
     /// A bug of a plugin, or ours.
     #[error(
@@ -259,6 +271,7 @@ impl<'a> Lab<'a> {
         manifest: &mut Manifest,
         watch: &mut dyn Observer,
     ) -> Result<bool, LabError> {
+        fits(work.graph)?;
         stages::check_data(work, self.force)?;
         for (benchmark, questions) in work.graph.benchmarks.iter().zip(questions) {
             usable(&format!("benchmark `{}`", benchmark.name), questions.as_ref())?;

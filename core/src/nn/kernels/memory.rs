@@ -5,12 +5,31 @@ use rayon::prelude::*;
 /// Values per chunk of an element-wise kernel: 64 kB, which a core's L2 cache holds three of.
 pub const CHUNK: usize = 1 << 14;
 
+/// What a thread unwinds with when the system gives no more memory: a run that needs more ends with
+/// this as its error, and the others go on.
+#[derive(Debug, Clone, Copy)]
+pub struct OutOfMemory {
+    /// What was asked for.
+    pub bytes: usize,
+}
+
+/// An empty buffer with room for `len` values.
+pub fn room(len: usize) -> Vec<f32> {
+    let mut values = Vec::new();
+    if values.try_reserve_exact(len).is_err() {
+        let bytes = len.saturating_mul(size_of::<f32>());
+        // No panic: it is no bug, and nothing is to be told at its place.
+        std::panic::resume_unwind(Box::new(OutOfMemory { bytes }));
+    }
+    values
+}
+
 /// A buffer of `len` values that the caller writes before it reads any.
 ///
 /// Zeroing a large buffer costs as much as the kernel that fills it. Debug builds fill it with NaN,
 /// so that a value which a kernel forgot shows in its test.
 pub fn uninit(len: usize) -> Vec<f32> {
-    let mut values = Vec::with_capacity(len);
+    let mut values = room(len);
     if cfg!(debug_assertions) {
         values.resize(len, f32::NAN);
     } else {
@@ -103,5 +122,18 @@ impl Shared {
                 std::ptr::copy_nonoverlapping(row.as_ptr(), self.0.add(at + i * stride), width);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_has_no_room_for_unwinds_and_says_how_much_it_was() {
+        let unwound = std::panic::catch_unwind(|| room(usize::MAX / 16)).map(|room| room.len());
+        let what = unwound.err().and_then(|what| what.downcast::<OutOfMemory>().ok());
+        assert_eq!(what.map(|what| what.bytes), Some(usize::MAX / 16 * 4));
+        assert_eq!((room(3).len(), uninit(3).len()), (0, 3));
     }
 }
