@@ -242,10 +242,14 @@ fn what_a_killed_process_was_at_is_taken_over_by_the_other() {
 #[test]
 fn a_failed_trial_is_a_row_and_only_what_failed_is_run_again() {
     let (home, out) = (folder(), folder());
-    write(home.path(), "base.ron", &experts("base").replace(
-        "MiniWorld(samples: 64), batch: 8, lr: 1e-2",
-        "LlavaJson(path: \"good.jsonl\"), batch: 8, lr: 1e-2",
-    ));
+    write(
+        home.path(),
+        "base.ron",
+        &experts("base").replace(
+            "MiniWorld(samples: 64), batch: 8, lr: 1e-2",
+            "LlavaJson(path: \"good.jsonl\"), batch: 8, lr: 1e-2",
+        ),
+    );
     let line = r#"{"id": "a", "conversations": [{"from": "human", "value": "what"}, {"from": "gpt", "value": "red"}]}"#;
     write(home.path(), "good.jsonl", line);
     write(home.path(), "broken.jsonl", &line.replace("gpt", "nobody"));
@@ -260,7 +264,8 @@ fn a_failed_trial_is_a_row_and_only_what_failed_is_run_again() {
     let failed = |output: &Output| -> BTreeSet<String> {
         assert_eq!(output.status.code(), Some(1), "{}", said(output));
         let trials = said(output);
-        let names = trials.lines().filter_map(|line| line.strip_prefix("failed: failing, trial case="));
+        let names =
+            trials.lines().filter_map(|line| line.strip_prefix("failed: failing, trial case="));
         names.filter_map(|line| Some(line.split_once(',')?.0.to_owned())).collect()
     };
     let first = run();
@@ -286,7 +291,10 @@ fn a_failed_trial_is_a_row_and_only_what_failed_is_run_again() {
     let third = run();
     assert_eq!(failed(&third), BTreeSet::from(["diverging".to_owned()]));
     let table = printed(&third);
-    assert!(!table.contains("nobody") && !table.contains("case=missing, seed 0: failed"), "{table}");
+    assert!(
+        !table.contains("nobody") && !table.contains("case=missing, seed 0: failed"),
+        "{table}"
+    );
     assert!(table.contains("case=diverging, seed 0: failed"), "{table}");
     let missing = "SELECT status FROM runs WHERE axis_case = 'missing'";
     assert_eq!(rows(out.path(), missing), ["done"]);

@@ -66,6 +66,10 @@ impl DeformableAttention {
 }
 
 impl FusionConfig for DeformableAttention {
+    fn reads_pyramids(&self) -> bool {
+        self.levels != 1
+    }
+
     fn output(&self, inputs: &[MapShape]) -> std::result::Result<TokensShape, Misfit> {
         let first = fit::low_and_high(inputs)?;
         fit::even_heads(self.width(inputs), self.heads)?;

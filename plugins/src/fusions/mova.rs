@@ -58,6 +58,10 @@ fn hidden(width: usize) -> usize {
 }
 
 impl FusionConfig for Mova {
+    fn reads_pyramids(&self) -> bool {
+        false
+    }
+
     fn output(&self, inputs: &[MapShape]) -> std::result::Result<TokensShape, Misfit> {
         let first = fit::low_and_high(inputs)?;
         fit::even_heads(first.width, self.heads)?;
