@@ -177,3 +177,16 @@ fn a_fusion_that_reads_no_pyramid_gives_the_same_without() {
     }
     assert_eq!(differ, ["DeformableAttention", "MiniGemini"]);
 }
+
+#[test]
+fn what_could_never_learn_is_refused_or_not_built() {
+    let three = &experts();
+    let misfit = fusion("Mova(top_k: 1)").output(three).expect_err("a gate of one share");
+    assert_eq!(misfit.field, Some("top_k"));
+    let (params, ..) = small("Mova(heads: 2)", &MapShape::on_grid((6, 6), 6));
+    assert!(params.iter().all(|param| !param.name().contains("gate")), "nothing to choose");
+    let one_point = fusion("DeformableAttention(points: 1, levels: 1)");
+    let misfit = one_point.output(&three[..2]).expect_err("a weight of one point");
+    assert_eq!(misfit.field, Some("points"));
+    assert!(one_point.output(three).is_ok(), "two experts are two levels");
+}

@@ -76,6 +76,10 @@ impl FusionConfig for DeformableAttention {
         if self.points == 0 {
             return Err(Misfit::field("points", "a head that reads no point sees nothing"));
         }
+        if self.points == 1 && self.levels(inputs).len() == 1 {
+            let message = "a single point has nothing to be weighed against";
+            return Err(Misfit::field("points", message).help("use 2 or more"));
+        }
         Ok(TokensShape { tokens: first.tokens, width: first.width })
     }
 
