@@ -15,7 +15,7 @@ use std::time::Instant;
 use crate::data::{DataError, Dataset};
 use crate::graph::Stage;
 use crate::model::Model;
-use crate::nn::ops;
+use crate::nn::{kernels::allocator, ops};
 use crate::record::{Metrics, RecordError};
 use crate::registry::NoTap;
 use crate::tensor::{Grads, Tape, TensorError};
@@ -141,6 +141,8 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
     let steps = steps(job.stage, job.dataset.len());
     let tape = Tape::recording();
     tape.set_checkpointing(spec.gradient_checkpointing);
+    // What another stage left fits few buffers of this one.
+    allocator::release();
     job.model.train(&job.trains, &tape);
     let mut optimizer = Optimizer::new(job.model, spec, steps);
     let mut checkpoint = Checkpoint::at(job.folder);
