@@ -172,7 +172,9 @@ fn what_was_trained_is_exported_under_the_references_names_and_loads_again() {
 
     let llm = Files::open(&home.path().join("llm")).expect("the LLM");
     assert_eq!(llm.notes()["format"], "pt", "transformers asks for it");
-    for name in ["model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight", "lm_head.weight"] {
+    for name in
+        ["model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight", "lm_head.weight"]
+    {
         assert!(llm.shape(name).is_some(), "no {name}");
     }
     let clip = Files::open(&home.path().join("clip")).expect("CLIP");
@@ -211,12 +213,17 @@ fn the_rest_of_a_reference_is_exported_with_what_was_trained() {
     let run = ["run", text(&file), "--out", text(&results), "--set", "evaluate=[]"];
     succeed(&[&run[..], &small].concat());
     let mut rest = Bundle::default();
-    for name in ["vision_model.embeddings.class_embedding", "text_model.a", "vision_model.pre_layrnorm.bias"] {
+    for name in [
+        "vision_model.embeddings.class_embedding",
+        "text_model.a",
+        "vision_model.pre_layrnorm.bias",
+    ] {
         rest.tensors.insert(format!("clip.{name}"), (vec![16], vec![7.0; 16]));
     }
     let (path, to) = (home.path().join("rest.safetensors"), home.path().join("clip"));
     rest.write(&path).expect("a checkpoint");
-    let export = ["export", text(&file), "--node", "clip", "--to", text(&to), "--out", text(&results)];
+    let export =
+        ["export", text(&file), "--node", "clip", "--to", text(&to), "--out", text(&results)];
     succeed(&[&export[..], &["--rest-of", text(&path), "--prefix", "clip."]].concat());
     let files = Files::open(&to).expect("CLIP");
     assert_eq!(files.values("vision_model.embeddings.class_embedding").expect("it"), [7.0; 16]);
