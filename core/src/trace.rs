@@ -154,6 +154,28 @@ impl Reader<'_> {
             return Ok(None);
         }
         let ids = self.files.values("ids")?;
+        let shown = self.check_ids(&ids, length, pictures);
+        let visual = self.graph.visual_tokens();
+        let positions = if shown > 0 { length - 1 + visual } else { length };
+        let context = self.graph.context();
+        if positions > context {
+            self.problems
+                .push(format!("{positions} positions are beyond the context of {context}"));
+        }
+        let (mut rows, mut picture) = (Vec::new(), 0);
+        for id in ids {
+            if id == IMAGE {
+                rows.extend((picture * visual..(picture + 1) * visual).map(Row::Visual));
+                picture += 1;
+            } else {
+                rows.push(Row::Token(id as u32));
+            }
+        }
+        Ok(Some((rows, batch)))
+    }
+
+    /// Finds what is wrong with the ids of sequences; the number of pictures that they show.
+    fn check_ids(&mut self, ids: &[f32], length: usize, pictures: usize) -> usize {
         let marks: Vec<usize> =
             ids.chunks(length).map(|ids| ids.iter().filter(|id| **id == IMAGE).count()).collect();
         if marks.iter().any(|count| *count > 1 || *count != marks[0]) {
@@ -162,6 +184,9 @@ impl Reader<'_> {
         let shown: usize = marks.iter().sum();
         if shown > 0 && shown != pictures {
             self.problems.push(format!("`ids` says -200 {shown} times for {pictures} pictures"));
+        }
+        if shown > 0 && self.graph.visual_tokens() == 0 {
+            self.problems.push("`ids` says -200, and the LLM reads no pictures".into());
         }
         let vocabulary = self.graph.dag[self.graph.llm].output.vocabulary().unwrap_or(0);
         let known = |id: &f32| {
@@ -174,27 +199,7 @@ impl Reader<'_> {
                 ids[at]
             ));
         }
-        let visual = self.graph.visual_tokens();
-        if shown > 0 && visual == 0 {
-            self.problems.push("`ids` says -200, and the LLM reads no pictures".into());
-        }
-        let positions = if shown > 0 { length - 1 + visual } else { length };
-        if positions > self.graph.context() {
-            let context = self.graph.context();
-            self.problems
-                .push(format!("{positions} positions are beyond the context of {context}"));
-        }
-        let mut picture = 0;
-        let mut rows = Vec::new();
-        for id in ids {
-            if id == IMAGE {
-                rows.extend((picture * visual..(picture + 1) * visual).map(Row::Visual));
-                picture += 1;
-            } else {
-                rows.push(Row::Token(id as u32));
-            }
-        }
-        Ok(Some((rows, batch)))
+        shown
     }
 
     fn surplus(&mut self) {

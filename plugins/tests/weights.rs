@@ -12,20 +12,26 @@ use eagle_core::spec::Problem;
 use eagle_core::tensor::Dev;
 use eagle_core::weights::{Bundle, Files};
 
-/// EAGLE's X4 with small encoders: its towers in the order of its name string, its projector, its LLM.
+/// EAGLE's X5, small: its towers in the order of its name string, its projector, its LLM.
 const EXPERIMENT: &str = r#"Experiment(
-    name: "small-x2",
+    name: "small-x5",
     nodes: [
         (id: "clip", plugin: ClipVit(image_size: 16, pretrained_size: 12, patch_size: 4, width: 8, layers: 2, heads: 2), from: ["image"],
          weights: File(path: "eagle", prefix: "model.vision_tower.vision_towers.0.vision_tower.")),
         (id: "convnext", plugin: ConvNext(image_size: 32, depths: [1, 2], widths: [4, 8]), from: ["image"],
          weights: File(path: "eagle", prefix: "model.vision_tower.vision_towers.1.vision_tower.")),
-        (id: "fuse", plugin: ChannelConcat(grid: 4), from: ["clip", "convnext"]),
+        (id: "sam", plugin: SamVit(image_size: 24, patch_size: 4, width: 8, layers: 2, heads: 2, window: 4, global_blocks: [1], neck_width: 3), from: ["image"],
+         weights: File(path: "eagle", prefix: "model.vision_tower.vision_towers.2.vision_tower.")),
+        (id: "eva", plugin: Eva02Vit(image_size: 20, pretrained_size: 12, patch_size: 4, width: 8, layers: 2, heads: 2, window: 3, global_blocks: [1], rope_grid: 4), from: ["image"],
+         weights: File(path: "eagle", prefix: "model.vision_tower.vision_towers.3.vision_tower.")),
+        (id: "pix2struct", plugin: Pix2Struct(image_size: 20, patch_size: 4, max_patches: 11, positions: 5, width: 8, layers: 2, heads: 2, hidden: 12), from: ["image"],
+         weights: File(path: "eagle", prefix: "model.vision_tower.vision_towers.4.vision_tower.")),
+        (id: "fuse", plugin: ChannelConcat(grid: 4), from: ["clip", "convnext", "sam", "eva", "pix2struct"]),
         (id: "project", plugin: Mlp(depth: 2), from: ["fuse"], weights: File(path: "eagle", prefix: "model.mm_projector.")),
         (id: "llm", plugin: Llama(width: 16, layers: 2, heads: 2, hidden: 24, vocabulary: 256, context: 64), from: ["project", "text"],
          weights: File("eagle/model.safetensors.index.json")),
     ],
-    stages: [(name: "fine-tuning", train: ["clip", "convnext", "project", "llm"], data: MiniWorld(samples: 8), batch: 4, lr: 1e-3)],
+    stages: [(name: "fine-tuning", train: ["clip", "convnext", "sam", "eva", "pix2struct", "project", "llm"], data: MiniWorld(samples: 8), batch: 4, lr: 1e-3)],
 )"#;
 
 fn link(text: &str, base: &Path) -> Result<Graph, Vec<Problem>> {
@@ -42,6 +48,9 @@ fn prefix(node: &str) -> &'static str {
     match node {
         "clip" => "model.vision_tower.vision_towers.0.vision_tower.",
         "convnext" => "model.vision_tower.vision_towers.1.vision_tower.",
+        "sam" => "model.vision_tower.vision_towers.2.vision_tower.",
+        "eva" => "model.vision_tower.vision_towers.3.vision_tower.",
+        "pix2struct" => "model.vision_tower.vision_towers.4.vision_tower.",
         "project" => "model.mm_projector.",
         _ => "",
     }
@@ -71,6 +80,10 @@ fn eagle(model: &Model) -> Bundle {
     add(format!("{clip}post_layernorm.bias"), &[8]);
     add(format!("{}head.norm.weight", prefix("convnext")), &[8]);
     add(format!("{}head.fc.weight", prefix("convnext")), &[10, 8]);
+    for table in ["rope_win", "rope_glb", "blocks.0.attn.rope", "blocks.1.attn.rope"] {
+        add(format!("{}{table}.freqs_cos", prefix("eva")), &[9, 4]);
+        add(format!("{}{table}.freqs_sin", prefix("eva")), &[9, 4]);
+    }
     bundle
 }
 
@@ -112,7 +125,7 @@ fn eagles_checkpoint_in_shards_loads_node_by_node() {
     let home = tempfile::tempdir().expect("a folder");
     // Without files first: the experiment is known, and says what it lacks.
     let graph = link(EXPERIMENT, home.path()).expect("it links");
-    assert_eq!(graph.absent.len(), 4);
+    assert_eq!(graph.absent.len(), 7);
     let model = built(&graph);
     let bundle = eagle(&model);
     in_shards(&bundle, &home.path().join("eagle"));
