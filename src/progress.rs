@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use eagle_core::features::Recall;
 use eagle_core::lab::Observer;
 use eagle_core::record::Score;
 use eagle_core::schedule::Schedule;
@@ -140,6 +141,11 @@ impl Observer for Progress<'_> {
         if totals.skipped > 0 || totals.truncated > 0 {
             text +=
                 &format!("; too long: {} skipped, {} truncated", totals.skipped, totals.truncated);
+        }
+        let Recall { recalled, encoded } = totals.features;
+        if recalled + encoded > 0 {
+            text +=
+                &format!("; frozen features: {recalled} of {} from the cache", recalled + encoded);
         }
         self.say(&text);
     }

@@ -34,6 +34,10 @@ pub struct Arguments {
     /// Trials that run side by side and share the threads. The numbers don't depend on it.
     #[arg(long, default_value_t = 1, value_name = "N")]
     jobs: usize,
+    /// Disk that the features of frozen encoders may take, in GiB; those that were not used for
+    /// longest make room. 0 keeps none. The numbers don't depend on it.
+    #[arg(long, default_value_t = (eagle_core::lab::FEATURE_LIMIT >> 30) as f64, value_name = "GIB")]
+    feature_cache: f64,
     /// Train the files' own stages again, each once, and evaluate again. Experiments that they take
     /// weights from are not trained again: name them, too.
     #[arg(long)]
@@ -58,7 +62,9 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     }
     tasks.iter().try_for_each(|task: &Task| task.ready.complete())?;
     let stop = on_interrupt()?;
-    let lab = Lab::new(&arguments.out, Dev::default(), arguments.force);
+    let features = (arguments.feature_cache.max(0.0) * f64::from(1 << 30)) as u64;
+    let lab =
+        Lab::new(&arguments.out, Dev::default(), arguments.force).with_feature_limit(features);
     let queue = Queue::new(tasks, searches);
     let screen = Screen::new(arguments.jobs > 1);
     let work = || {

@@ -1,7 +1,7 @@
 //! The network's modules.
 
 use super::Builder;
-use eagle_core::nn::layers::{Rope, checkpointed};
+use eagle_core::nn::layers::{Rope, RopeScaling, checkpointed};
 use eagle_core::nn::ops::{self, Activation, AttentionSpec, Row};
 use eagle_core::tensor::{Param, Result, Tensor};
 
@@ -173,7 +173,7 @@ impl Network {
                 .map(|i| LlamaBlock::new(b, &format!("blocks.{i}"), heads.1))
                 .collect(),
             norm: b.param("norm.weight"),
-            rope: Rope::new(length, width / heads.1, 1e4),
+            rope: Rope::new(length, width / heads.1, 1e4, RopeScaling::Unscaled),
             head: b.param("head.weight"),
         }
     }

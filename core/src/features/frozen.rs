@@ -128,7 +128,11 @@ impl Frozen {
         }
         let images = batch.tensors(model.dev())?;
         let mut given = BTreeMap::new();
-        for (kept, found) in self.encoders.iter().zip(std::mem::take(&mut batch.kept)) {
+        for (kept, mut found) in self.encoders.iter().zip(std::mem::take(&mut batch.kept)) {
+            // A batch before this one may have written it since the loader looked.
+            for (record, slot) in found.iter_mut().zip(&batch.slots) {
+                *record = record.take().or_else(|| kept.recall(*slot));
+            }
             let missing = found.iter().filter(|record| record.is_none()).count();
             self.encoded.fetch_add(missing, Ordering::Relaxed);
             self.recalled.fetch_add(found.len() - missing, Ordering::Relaxed);
