@@ -56,6 +56,7 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
             false => tasks.extend(opened.searches.iter().flat_map(|one| searches.begin(one))),
         }
     }
+    tasks.iter().try_for_each(|task: &Task| task.ready.complete())?;
     let stop = on_interrupt()?;
     let lab = Lab::new(&arguments.out, Dev::default(), arguments.force);
     let queue = Queue::new(tasks, searches);

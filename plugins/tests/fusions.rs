@@ -148,3 +148,45 @@ fn a_token_sees_its_own_window_alone() {
         (0..16).filter(|token| before[token * 8..][..8] != after[token * 8..][..8]).collect();
     assert_eq!(moved, [2 * 4 + 1]);
 }
+
+#[test]
+fn a_fusion_that_reads_no_pyramid_gives_the_same_without() {
+    let stages = MapShape { pyramid: vec![(8, 8, 4)], ..MapShape::on_grid((4, 4), 6) };
+    let shapes = [MapShape::on_grid((3, 3), 8).with_blocks(4), stages];
+    let map = |i: usize| random(&[2, shapes[i].tokens, shapes[i].width], i as u64);
+    let seen = |pyramid: Vec<Tensor>| {
+        let low = Features { map: map(0), grid: shapes[0].grid, pyramid: Vec::new() };
+        vec![low, Features { map: map(1), grid: shapes[1].grid, pyramid }]
+    };
+    let mut differ = Vec::new();
+    for entry in eagle_plugins::registry().unwrap().iter() {
+        for text in entry.examples {
+            let Plugin::Fusion(config) = (entry.parse)(text).unwrap().plugin else { continue };
+            let mut store = Store::new(&Dev::default(), 3);
+            let module = config.build(&shapes, &mut store.root()).unwrap();
+            let with = module.forward(&seen(vec![random(&[2, 8, 8, 4], 9)])).unwrap();
+            if config.reads_pyramids() {
+                let other = module.forward(&seen(vec![random(&[2, 8, 8, 4], 10)])).unwrap();
+                assert!(with.host() != other.host(), "{text} doesn't read the pyramid");
+                differ.push(entry.name);
+            } else {
+                let without = module.forward(&seen(Vec::new())).unwrap();
+                assert!(with.host() == without.host(), "{text} reads the pyramid");
+            }
+        }
+    }
+    assert_eq!(differ, ["DeformableAttention", "MiniGemini"]);
+}
+
+#[test]
+fn what_could_never_learn_is_refused_or_not_built() {
+    let three = &experts();
+    let misfit = fusion("Mova(top_k: 1)").output(three).expect_err("a gate of one share");
+    assert_eq!(misfit.field, Some("top_k"));
+    let (params, ..) = small("Mova(heads: 2)", &MapShape::on_grid((6, 6), 6));
+    assert!(params.iter().all(|param| !param.name().contains("gate")), "nothing to choose");
+    let one_point = fusion("DeformableAttention(points: 1, levels: 1)");
+    let misfit = one_point.output(&three[..2]).expect_err("a weight of one point");
+    assert_eq!(misfit.field, Some("points"));
+    assert!(one_point.output(three).is_ok(), "two experts are two levels");
+}

@@ -25,6 +25,7 @@ use crate::identity;
 use crate::model::ModelError;
 use crate::record::{self, Manifest, RecordError, Score, Status};
 use crate::schedule::Schedule;
+use crate::spec::Generation;
 use crate::tensor::Dev;
 use crate::text::TooLong;
 use crate::train::loader::TextSpec;
@@ -300,6 +301,7 @@ impl<'a> Lab<'a> {
                     benchmark: benchmark.plugin.as_ref(),
                     questions: questions.as_ref(),
                     frozen: &frozen,
+                    generation: work.graph.generation,
                     blind,
                     batch: 64,
                 };
@@ -381,7 +383,7 @@ fn run_identity(work: &Work<'_>, labels: &Labels, questions: &[Arc<dyn Dataset>]
         .map(|(benchmark, questions)| json!([benchmark.identity, questions.fingerprint()]))
         .collect();
     let stages: Vec<&str> = work.stages.iter().map(|stage| stage.id.as_str()).collect();
-    identity::hash(&json!({
+    let mut identity = json!({
         "experiment": graph.name,
         "study": labels.study,
         "trial": labels.trial_name(graph),
@@ -390,7 +392,12 @@ fn run_identity(work: &Work<'_>, labels: &Labels, questions: &[Arc<dyn Dataset>]
         "template": graph.template.name(),
         "max_length": graph.exam_length(),
         "benchmarks": exams,
-    }))
+    });
+    // A field that came later leaves the identities of those who don't use it alone.
+    if graph.generation != Generation::Greedy {
+        identity["generation"] = json!(graph.generation);
+    }
+    identity::hash(&identity)
 }
 
 /// What is known of a run before it begins, apart from its identity.

@@ -56,6 +56,10 @@ impl Brave {
 }
 
 impl FusionConfig for Brave {
+    fn reads_pyramids(&self) -> bool {
+        false
+    }
+
     fn output(&self, _: &[MapShape]) -> std::result::Result<TokensShape, Misfit> {
         fit::even_heads(self.width, self.heads)?;
         let nothing = [("queries", self.queries), ("layers", self.layers)];

@@ -66,11 +66,19 @@ impl DeformableAttention {
 }
 
 impl FusionConfig for DeformableAttention {
+    fn reads_pyramids(&self) -> bool {
+        self.levels != 1
+    }
+
     fn output(&self, inputs: &[MapShape]) -> std::result::Result<TokensShape, Misfit> {
         let first = fit::low_and_high(inputs)?;
         fit::even_heads(self.width(inputs), self.heads)?;
         if self.points == 0 {
             return Err(Misfit::field("points", "a head that reads no point sees nothing"));
+        }
+        if self.points == 1 && self.levels(inputs).len() == 1 {
+            let message = "a single point has nothing to be weighed against";
+            return Err(Misfit::field("points", message).help("use 2 or more"));
         }
         Ok(TokensShape { tokens: first.tokens, width: first.width })
     }

@@ -82,6 +82,10 @@ impl Mousi {
 }
 
 impl FusionConfig for Mousi {
+    fn reads_pyramids(&self) -> bool {
+        false
+    }
+
     fn output(&self, inputs: &[MapShape]) -> std::result::Result<TokensShape, Misfit> {
         self.check(inputs)?;
         let tokens = self.joined(inputs).iter().map(|(tokens, _)| tokens).sum();

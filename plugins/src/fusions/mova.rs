@@ -33,7 +33,7 @@ eagle_core::config! {
         layers: usize = 3,
         /// Attention heads; their width is a multiple of 4.
         heads: usize = 16,
-        /// Experts that a picture uses, at most all.
+        /// Experts that a picture uses, at most all; at least 2, so that the gate can learn.
         top_k: usize = 3,
         /// Whether the adapter starts as nothing, its last layers being zero.
         zero_init: bool = true,
@@ -42,7 +42,7 @@ eagle_core::config! {
 
 eagle_core::register!(fusion Mova, examples [
     "Mova(layers: 2, heads: 2, zero_init: false)",
-    "Mova(layers: 1, heads: 1, top_k: 1, zero_init: false)",
+    "Mova(layers: 1, heads: 1, top_k: 2, zero_init: false)",
 ]);
 
 /// PyTorch's default.
@@ -58,6 +58,10 @@ fn hidden(width: usize) -> usize {
 }
 
 impl FusionConfig for Mova {
+    fn reads_pyramids(&self) -> bool {
+        false
+    }
+
     fn output(&self, inputs: &[MapShape]) -> std::result::Result<TokensShape, Misfit> {
         let first = fit::low_and_high(inputs)?;
         fit::even_heads(first.width, self.heads)?;
@@ -69,6 +73,10 @@ impl FusionConfig for Mova {
         if self.layers == 0 || self.top_k == 0 {
             let field = if self.layers == 0 { "layers" } else { "top_k" };
             return Err(Misfit::field(field, "the other experts would not be seen"));
+        }
+        if self.top_k == 1 && inputs.len() > 2 {
+            let message = "one expert's share is always 1, so the gate would never learn";
+            return Err(Misfit::field("top_k", message).help("use 2 or more"));
         }
         if first.grid.is_some_and(|(h, w)| h != w) {
             return Err(Misfit::input(0, "the base's grid must be square"));
@@ -148,7 +156,8 @@ fn last(b: &mut Builder<'_>, (inputs, outputs): (usize, usize), zero: bool) -> R
 }
 
 struct Block {
-    gate: [Linear; 2],
+    /// `None` where there is one expert and nothing to choose.
+    gate: Option<[Linear; 2]>,
     /// Of each expert: the base's norm, the expert's norm, the attention.
     experts: Vec<(LayerNorm, LayerNorm, Attention)>,
     own: (LayerNorm, Attention),
@@ -172,11 +181,13 @@ impl Block {
             last(&mut m.at("w3"), (hidden(c), c), config.zero_init)?,
         ];
         let inner = norm(&mut m.at("ffn_ln"), hidden(c))?;
+        let mut gate = None;
+        if widths.len() > 1 {
+            let scores = last(&mut b.at("gate").at(2), (c, widths.len()), config.zero_init)?;
+            gate = Some([Linear::build(&mut b.at("gate").at(0), c, c, true)?, scores]);
+        }
         Ok(Block {
-            gate: [
-                Linear::build(&mut b.at("gate").at(0), c, c, true)?,
-                last(&mut b.at("gate").at(2), (c, widths.len()), config.zero_init)?,
-            ],
+            gate,
             experts,
             own: (
                 norm(&mut b.at("norm3"), c)?,
@@ -191,9 +202,9 @@ impl Block {
     }
 
     /// How much each picture uses each expert, `[B, E]`: the best add up to 1, the others get 0.
-    fn routing(&self, x: &Tensor) -> Result<Tensor> {
-        let scores = self.gate[0].activated(&ops::mean_rows(x)?, Activation::Gelu)?;
-        let scores = self.gate[1].forward(&scores)?;
+    fn routing(&self, gate: &[Linear; 2], x: &Tensor) -> Result<Tensor> {
+        let scores = gate[0].activated(&ops::mean_rows(x)?, Activation::Gelu)?;
+        let scores = gate[1].forward(&scores)?;
         let (_, experts) = scores.rows();
         let mut barred = vec![NEVER; scores.len()];
         for (scores, barred) in scores.host().chunks(experts).zip(barred.chunks_mut(experts)) {
@@ -207,12 +218,15 @@ impl Block {
 
     fn forward(&self, x: &Tensor, maps: &[Tensor], rope: &Rope2d) -> Result<Tensor> {
         let [batch, ..] = x.dims::<3>("Mova")?;
-        let routing = self.routing(x)?;
+        let routing = self.gate.as_ref().map(|gate| self.routing(gate, x)).transpose()?;
         let mut sum = x.clone();
         for (i, ((own, other, attention), map)) in self.experts.iter().zip(maps).enumerate() {
-            let seen = attention.forward(&own.forward(x)?, &other.forward(map)?, rope)?;
-            let share = ops::narrow(&routing, 1, i, 1)?.reshape(&[batch])?;
-            sum = ops::add(&sum, &ops::scale_rows(&seen, &share)?)?;
+            let mut seen = attention.forward(&own.forward(x)?, &other.forward(map)?, rope)?;
+            if let Some(routing) = &routing {
+                let share = ops::narrow(routing, 1, i, 1)?.reshape(&[batch])?;
+                seen = ops::scale_rows(&seen, &share)?;
+            }
+            sum = ops::add(&sum, &seen)?;
         }
         let (norm, attention) = &self.own;
         let inner = norm.forward(&sum)?;

@@ -54,6 +54,10 @@ impl Sva {
 }
 
 impl FusionConfig for Sva {
+    fn reads_pyramids(&self) -> bool {
+        false
+    }
+
     fn output(&self, inputs: &[MapShape]) -> std::result::Result<TokensShape, Misfit> {
         fit::on_grids(inputs)?;
         fit::even_heads(self.width, self.heads)?;

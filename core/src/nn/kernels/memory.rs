@@ -1,5 +1,6 @@
 //! Buffers, and cutting them into chunks for the threads.
 
+use super::gemm::{Mat, gemm_at};
 use rayon::prelude::*;
 
 /// Values per chunk of an element-wise kernel: 64 kB, which a core's L2 cache holds three of.
@@ -88,11 +89,15 @@ pub fn split_rows(
 /// Adds up per-chunk partial sums, `parts` rows of `width`, in the order of the chunks.
 pub fn sum_parts(parts: &[f32], width: usize) -> Vec<f32> {
     let mut out = vec![0.0; width];
-    for part in parts.chunks_exact(width.max(1)) {
-        for (out, part) in out.iter_mut().zip(part) {
-            *out += part;
+    // Columns of a chunk: one alone unless there is much to add.
+    let columns = if parts.len() > 8 * CHUNK { 256 } else { width };
+    chunked(&mut out, columns, |i, out| {
+        for row in parts.chunks_exact(width.max(1)) {
+            for (out, part) in out.iter_mut().zip(&row[i * columns..]) {
+                *out += part;
+            }
         }
-    }
+    });
     out
 }
 
@@ -108,6 +113,26 @@ unsafe impl Sync for Shared {}
 impl Shared {
     pub(super) fn new(values: &mut [f32]) -> Self {
         Shared(values.as_mut_ptr(), values.len())
+    }
+
+    /// Writes a product, or adds it, to rows `stride` apart from `at` on.
+    ///
+    /// # Safety
+    /// No other task may touch these rows meanwhile, and the slice behind must be alive.
+    pub(super) unsafe fn product(
+        self,
+        (at, stride, accumulate): (usize, usize, bool),
+        (m, n, k): (usize, usize, usize),
+        a: Mat<'_>,
+        b: Mat<'_>,
+        factor: f32,
+    ) {
+        if m == 0 || n == 0 {
+            return;
+        }
+        assert!(at + (m - 1) * stride + n <= self.1, "a kernel would leave its output");
+        // SAFETY: in bounds by the assertion, unshared by the contract.
+        unsafe { gemm_at((m, n, k), self.0.add(at), stride, accumulate, a, b, factor) }
     }
 
     /// Writes `rows` of `width` values, `stride` apart, from `at` on.
