@@ -41,7 +41,7 @@ pub struct Arguments {
 
 /// Traces and lists what was written.
 pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
-    let mut ready = file::open(&arguments.file, &arguments.overrides, registry)?;
+    let mut ready = file::open(&arguments.file, &arguments.overrides, registry)?.ready;
     let (Some(one), true) = (ready.pop(), ready.is_empty()) else {
         let file = arguments.file.display();
         return Err(Failure::input(format!("{file} is a study; trace one experiment")));
