@@ -54,13 +54,14 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     let opened =
         arguments.files.iter().map(|path| file::open(path, &arguments.overrides, registry));
     for opened in opened.collect::<Result<Vec<_>, _>>()? {
+        // A search's first trials name what its later ones need.
+        opened.ready.iter().try_for_each(Ready::complete)?;
         names.extend(opened.ready.iter().map(|ready| ready.table().to_owned()));
         match opened.searches.is_empty() {
             true => tasks.extend(opened.ready.into_iter().map(|ready| Task { ready, of: None })),
             false => tasks.extend(opened.searches.iter().flat_map(|one| searches.begin(one))),
         }
     }
-    tasks.iter().try_for_each(|task: &Task| task.ready.complete())?;
     let stop = on_interrupt()?;
     let features = (arguments.feature_cache.max(0.0) * f64::from(1 << 30)) as u64;
     let lab =

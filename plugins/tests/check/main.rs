@@ -40,7 +40,7 @@ fn check(path: &Path) -> (String, Result<Graph, Vec<Problem>>) {
 
 fn trials(path: &Path, study: &Study, form: Vec<Problem>) -> Result<LinkedStudy, Vec<Problem>> {
     let context = Context { base: path.parent().unwrap(), file: Some(path) };
-    graph::link_study(study, form, &registry(), &context, Ok).map(|linked| linked.trials)
+    graph::link_study(study, form, &registry(), &context, Ok)
 }
 
 fn stem(path: &Path) -> String {
