@@ -7,7 +7,8 @@ use eagle_core::registry::Registry;
 use crate::file::{self, Overrides};
 use crate::{Failure, print};
 
-/// Check experiment and study files: every error at once, with its place and what would be right
+/// Check experiment and study files: every error at once, with its place and what would be right;
+/// weights and tokenizers that are not there are warnings
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Experiment or study files.
@@ -23,7 +24,14 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     for path in &arguments.files {
         match file::open(path, &arguments.overrides, registry) {
             Ok(opened) => {
+                let mut warned: Vec<String> = Vec::new();
                 for one in &opened.ready {
+                    // Trials of a study miss the same files.
+                    let warnings = one.warnings();
+                    if !warnings.is_empty() && !warned.contains(&warnings) {
+                        eprintln!("{warnings}\n");
+                        warned.push(warnings);
+                    }
                     let trial = one.study.as_ref().map(|(_, trial)| format!(" ({trial})"));
                     let (nodes, stages) = (one.graph.order.len(), one.graph.stages.len());
                     let title = path.display();

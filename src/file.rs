@@ -21,9 +21,27 @@ pub struct Ready {
     pub study: Option<(String, Trial)>,
     /// Its place among the study's trials.
     pub position: Option<u64>,
+    /// What messages call its text: the file, or a study's base.
+    name: String,
 }
 
 impl Ready {
+    /// Everything that it names and that is not there.
+    ///
+    /// # Errors
+    /// Every file that is not there, rendered: it can't run.
+    pub fn complete(&self) -> Result<(), Failure> {
+        match &self.graph.absent[..] {
+            [] => Ok(()),
+            absent => Err(drawn(absent, &self.source, &self.name)),
+        }
+    }
+
+    /// The same as a warning; empty if nothing is missing.
+    pub fn warnings(&self) -> String {
+        spec::render_warnings(&self.graph.absent, &self.source, &self.name, crate::colour())
+    }
+
     /// The study or experiment whose table it is a row of.
     pub fn table(&self) -> &str {
         self.study.as_ref().map_or(&self.graph.name, |(study, _)| study)
@@ -93,6 +111,7 @@ impl Searched {
                 base: base.clone(),
                 study: Some((self.study.clone(), trial)),
                 position: Some((self.first + at * self.group.len() + seed) as u64),
+                name: self.file.display().to_string(),
             });
         }
         Ok(ready)
@@ -150,6 +169,7 @@ fn trials(
         base: folder(&base_path),
         study: Some((study.name.value.clone(), trial)),
         position: Some(at as u64),
+        name: base_path.display().to_string(),
     };
     let ready = linked.trials.into_iter().enumerate().map(ready).collect();
     let mut searches: Vec<Searched> = Vec::new();
@@ -232,7 +252,7 @@ fn link(source: String, name: &str, path: &Path, registry: &Registry) -> Result<
     let context = Context { base: &base, file: Some(path) };
     let graph = graph::check(&source, registry, &context)
         .map_err(|problems| drawn(&problems, &source, name))?;
-    Ok(Ready { graph, source, base, study: None, position: None })
+    Ok(Ready { graph, source, base, study: None, position: None, name: name.to_owned() })
 }
 
 fn drawn(problems: &[Problem], source: &str, name: &str) -> Failure {

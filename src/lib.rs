@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod export;
 mod file;
 mod plan;
 mod plugins;
@@ -19,18 +20,21 @@ mod queue;
 mod run;
 mod search;
 mod table;
+mod trace;
+mod trained;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use eagle_core::nn::kernels::allocator::Recycling;
 use eagle_core::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
 /// Freed buffers are used again instead of going back to the system: a training step allocates the
 /// same sizes over and over.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Recycling = Recycling;
 
 /// A declarative laboratory for how a multimodal language model should see.
 #[derive(Parser)]
@@ -45,6 +49,8 @@ enum Command {
     Check(check::Arguments),
     Plan(plan::Arguments),
     Run(run::Arguments),
+    Trace(trace::Arguments),
+    Export(export::Arguments),
     Query(query::Arguments),
     Table(table::Arguments),
     Plugins(plugins::Arguments),
@@ -90,6 +96,8 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Check(arguments) => check::main(&arguments, registry),
         Command::Plan(arguments) => plan::main(&arguments, registry),
         Command::Run(arguments) => run::main(&arguments, registry),
+        Command::Trace(arguments) => trace::main(&arguments, registry),
+        Command::Export(arguments) => export::main(&arguments, registry),
         Command::Query(arguments) => query::main(&arguments),
         Command::Table(arguments) => table::main(&arguments),
         Command::Plugins(arguments) => plugins::main(&arguments, registry),

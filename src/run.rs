@@ -56,6 +56,7 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
             false => tasks.extend(opened.searches.iter().flat_map(|one| searches.begin(one))),
         }
     }
+    tasks.iter().try_for_each(|task: &Task| task.ready.complete())?;
     let stop = on_interrupt()?;
     let lab = Lab::new(&arguments.out, Dev::default(), arguments.force);
     let queue = Queue::new(tasks, searches);
@@ -70,7 +71,7 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     side_by_side(arguments.jobs, threads, work)?;
     let (report, searches) = queue.close();
     print(&searches.told());
-    let mut failed = report.failed;
+    let mut failed = [report.failed, searches.failed].concat();
     if report.stopped {
         let again = std::env::args().collect::<Vec<_>>().join(" ");
         failed.push(format!("stopped; to go on, run it again: {again}"));

@@ -12,6 +12,8 @@ use crate::queue::{Source, Task};
 pub struct Searches<'a> {
     searches: Vec<Running>,
     registry: &'a Registry,
+    /// Sets that can't even be linked.
+    pub failed: Vec<String>,
 }
 
 struct Running {
@@ -26,7 +28,7 @@ struct Running {
 impl<'a> Searches<'a> {
     /// No search yet.
     pub fn new(registry: &'a Registry) -> Searches<'a> {
-        Searches { searches: Vec::new(), registry }
+        Searches { searches: Vec::new(), registry, failed: Vec::new() }
     }
 
     /// Adds a search; its first trials.
@@ -68,7 +70,10 @@ impl<'a> Searches<'a> {
                         tasks.extend(ready.into_iter().map(task));
                     }
                     Err(Failure::Input(message) | Failure::Running(message)) => {
-                        eprintln!("failed: {}: {message}", running.searched.search.name(set));
+                        let experts = running.searched.search.name(set);
+                        let failure = format!("{}, {experts}:\n{message}", running.title());
+                        eprintln!("failed: {failure}");
+                        self.failed.push(failure);
                         running.tried.push((set.clone(), Vec::new(), 0));
                         running.scores.insert(set.clone(), None);
                     }

@@ -1,4 +1,4 @@
-//! Answers to a benchmark's questions: greedy generation with a key/value cache.
+//! Answers to a benchmark's questions.
 //!
 //! Prompts of one length are answered together, so that no padding can change a number. A *blind*
 //! evaluation shows every picture as the mean colour of its preparation (zeros after
@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use crate::data::preprocess::ImageSpec;
 use crate::data::{DataError, Dataset, Sample};
 use crate::features::Frozen;
+use crate::generate::{Chooser, Prompts, generate};
 use crate::model::{Model, SeeError};
-use crate::nn::ops::{self, Activation, Row};
+use crate::nn::ops::{self, Row};
 use crate::record::{Prediction, Score};
-use crate::registry::{BenchmarkConfig, KvCache, NoTap};
+use crate::registry::BenchmarkConfig;
+use crate::spec::Generation;
 use crate::tensor::{Tensor, TensorError};
 use crate::train::loader::{Batch, Drawn, Sequence, TextSpec};
 
@@ -45,6 +47,8 @@ pub struct Exam<'a> {
     pub questions: &'a dyn Dataset,
     /// The frozen encoders whose features of the questions' pictures are kept.
     pub frozen: &'a Frozen,
+    /// How the answers are written.
+    pub generation: Generation,
     /// Whether the pictures are withheld.
     pub blind: bool,
     /// Questions answered together.
@@ -132,23 +136,13 @@ impl Exam<'_> {
         }
         let stop = self.text.template.stop(&self.text.tokenizer);
         let stop = stop.map_err(|error| EvaluateError::Text(error.to_string()))?;
-        let mut said: Vec<Vec<u32>> = vec![Vec::new(); asked.len()];
-        let mut done = vec![false; asked.len()];
-        let mut cache = KvCache::default();
-        let mut visual = visual;
-        for _ in 0..self.benchmark.max_new_tokens() {
-            let next = self.next(visual.take().as_ref(), &rows, asked.len(), &mut cache)?;
-            for ((said, done), &token) in said.iter_mut().zip(&mut done).zip(&next) {
-                *done |= token == stop;
-                if !*done {
-                    said.push(token);
-                }
-            }
-            if done.iter().all(|done| *done) {
-                break;
-            }
-            rows = next.into_iter().map(Row::Token).collect();
-        }
+        let name = self.benchmark.name();
+        let purpose = |question: &Question| format!("answer {} of {name}", question.drawn.index);
+        let mut choosers: Vec<Chooser> =
+            asked.iter().map(|q| Chooser::of(self.generation, &purpose(q))).collect();
+        let prompts = Prompts { visual, rows, batch: asked.len() };
+        let most = self.benchmark.max_new_tokens();
+        let said = generate(self.model.llm()?, prompts, &mut choosers, stop, most)?;
         said.iter()
             .map(|ids| {
                 let text = self.text.tokenizer.decode(ids);
@@ -184,34 +178,4 @@ impl Exam<'_> {
         let rows: Vec<usize> = (0..count).flat_map(|_| 0..tokens).collect();
         ops::gather_rows(&seen.reshape(&[tokens, width])?, &rows)?.reshape(&[count, tokens, width])
     }
-
-    /// The most likely token after each sequence.
-    fn next(
-        &self,
-        visual: Option<&Tensor>,
-        rows: &[Row],
-        batch: usize,
-        cache: &mut KvCache,
-    ) -> Result<Vec<u32>, EvaluateError> {
-        let hidden = self.model.read(visual, rows, batch, Some(cache), &mut NoTap)?;
-        let length = rows.len() / batch;
-        let last: Vec<usize> = (1..=batch).map(|n| n * length - 1).collect();
-        let hidden = ops::gather_rows(&hidden, &last)?;
-        let head = self.model.llm()?.head().tensor();
-        let logits = ops::linear(&hidden, &head, None, Activation::None)?;
-        let (_, vocabulary) = logits.rows();
-        let values = logits.host();
-        Ok(values.chunks(vocabulary.max(1)).map(best).collect())
-    }
-}
-
-/// The position of the largest value; the first of equals.
-fn best(values: &[f32]) -> u32 {
-    let mut best = 0;
-    for (i, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = i;
-        }
-    }
-    best as u32
 }

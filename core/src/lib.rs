@@ -7,6 +7,7 @@
 pub mod data;
 pub mod evaluate;
 pub mod features;
+pub mod generate;
 pub mod graph;
 pub mod identity;
 pub mod lab;
@@ -20,6 +21,7 @@ pub mod seed;
 pub mod spec;
 pub mod tensor;
 pub mod text;
+pub mod trace;
 pub mod train;
 pub mod weights;
 

@@ -259,7 +259,7 @@ impl Model {
     /// # Errors
     /// A plugin broke its promise, or the device fails.
     pub fn see(&self, images: &[Tensor]) -> Result<Tensor> {
-        self.see_tapped(images, &mut |_, _| {})
+        self.see_tapped(images, false, &mut |_, _| {})
     }
 
     /// Like [`Model::see`], with the features of some encoders given, by position in
@@ -272,7 +272,7 @@ impl Model {
         images: &[Option<Tensor>],
         given: BTreeMap<usize, Features>,
     ) -> Result<Tensor> {
-        self.flow(images, given, &mut |_, _| {})
+        self.flow(images, given, false, &mut |_, _| {})
     }
 
     /// The features that the encoder at `position` in [`Model::nodes`] sees; nothing is injected.
@@ -294,33 +294,46 @@ impl Model {
         }
     }
 
-    /// Like [`Model::see`], showing every node's output to `look` by its id.
+    /// Like [`Model::see`], showing every node's output to `look` by its id (the earlier stages of
+    /// a pyramid as `ID.pyramid.I`) and, if `blocks`, every encoder's blocks' as `ID.blocks.I`.
     ///
     /// # Errors
     /// A plugin broke its promise, or the device fails.
     pub fn see_tapped(
         &self,
         images: &[Tensor],
+        blocks: bool,
         look: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Tensor> {
         let images: Vec<_> = images.iter().cloned().map(Some).collect();
-        self.flow(&images, BTreeMap::new(), look)
+        self.flow(&images, BTreeMap::new(), blocks, look)
     }
 
     fn flow(
         &self,
         images: &[Option<Tensor>],
         mut given: BTreeMap<usize, Features>,
+        blocks: bool,
         look: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Tensor> {
         let mut values: Vec<Option<Value>> = Vec::with_capacity(self.nodes.len());
         for (position, node) in self.nodes.iter().enumerate() {
+            let mut tap: Box<dyn Tap + '_> = match blocks {
+                true => Box::new(Blocks { node: &node.id, look: &mut *look }),
+                false => Box::new(NoTap),
+            };
             let value = match given.remove(&position) {
                 Some(features) => Some(Value::Features(features)),
-                None => self.run(node, images, &values)?,
+                None => self.run(node, images, &values, tap.as_mut())?,
             };
+            drop(tap);
             match &value {
-                Some(Value::Features(features)) => look(&node.id, &features.map),
+                Some(Value::Features(features)) => {
+                    for (i, level) in features.pyramid.iter().enumerate() {
+                        look(&format!("{}.pyramid.{i}", node.id), level);
+                    }
+                    look(&node.id, &features.map);
+                }
                 Some(Value::Tokens(tokens)) => look(&node.id, tokens),
                 None => {
                     let seen = node.inputs.first().and_then(|&input| values[input].clone());
@@ -339,6 +352,7 @@ impl Model {
         node: &ModelNode,
         images: &[Option<Tensor>],
         values: &[Option<Value>],
+        tap: &mut dyn Tap,
     ) -> Result<Option<Value>> {
         let input = |i: usize| {
             values.get(i).cloned().flatten().ok_or_else(|| broken("an input is missing"))
@@ -352,7 +366,7 @@ impl Model {
                 let image = images.get(promise.image).and_then(Option::as_ref);
                 let image = image.ok_or_else(|| broken("an image is missing"))?;
                 let Some(injector) = node.injector.and_then(|i| self.nodes.get(i)) else {
-                    return Ok(Some(Value::Features(encoder.forward(image, &mut NoTap)?)));
+                    return Ok(Some(Value::Features(encoder.forward(image, tap)?)));
                 };
                 let Module::Fusion(fusion) = &injector.module else {
                     return Err(broken("only a fusion injects"));
@@ -361,8 +375,9 @@ impl Model {
                 let is_other = |i: &&usize| self.nodes.get(**i).is_some_and(|n| n.id != node.id);
                 let others = injector.inputs.iter().filter(is_other);
                 let others = others.map(|&i| features(i)).collect::<Result<Vec<_>>>()?;
-                let mut tap = fusion.tap(&others)?;
-                Value::Features(encoder.forward(image, tap.as_mut())?)
+                let mut injecting = fusion.tap(&others)?;
+                let mut both = Both(tap, injecting.as_mut());
+                Value::Features(encoder.forward(image, &mut both)?)
             }
             Module::Fusion(fusion) => {
                 let inputs = node.inputs.iter().map(|&i| features(i));
@@ -392,6 +407,31 @@ impl Model {
         let llm = self.llm()?;
         let x = ops::splice(visual, &llm.embeddings().tensor(), rows, batch)?;
         llm.forward(&x, cache, tap)
+    }
+}
+
+/// Two taps, the second after the first.
+struct Both<'a>(&'a mut dyn Tap, &'a mut dyn Tap);
+
+impl Tap for Both<'_> {
+    fn after_block(&mut self, index: usize, count: usize, x: Tensor) -> Result<Tensor> {
+        let x = self.0.after_block(index, count, x)?;
+        self.1.after_block(index, count, x)
+    }
+}
+
+/// Shows every block's output of a node as `NODE.blocks.INDEX`.
+pub struct Blocks<'a> {
+    /// The node's id.
+    pub node: &'a str,
+    /// Who sees it.
+    pub look: &'a mut dyn FnMut(&str, &Tensor),
+}
+
+impl Tap for Blocks<'_> {
+    fn after_block(&mut self, index: usize, _: usize, x: Tensor) -> Result<Tensor> {
+        (self.look)(&format!("{}.blocks.{index}", self.node), &x);
+        Ok(x)
     }
 }
 

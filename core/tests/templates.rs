@@ -1,5 +1,5 @@
-//! Templates: ids and labels against LLaVA's own algorithm (`tests/fixtures/templates/make.py`),
-//! and against texts written by hand.
+//! Templates: ids and labels against what EAGLE's own functions give
+//! (`tests/fixtures/templates/make.py`), and against texts written by hand.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -53,24 +53,25 @@ fn read(encoded: &Encoded, tokenizer: &Tokenizer) -> String {
 }
 
 #[test]
-fn ids_and_labels_are_llavas() -> Outcome {
-    let tokenizer = llama_like()?;
+fn ids_and_labels_are_eagles() -> Outcome {
     let cases: Value = serde_json::from_str(&std::fs::read_to_string(fixture("expected.json"))?)?;
     let cases = cases.as_array().ok_or("no cases")?;
-    assert_eq!(cases.len(), 11);
+    assert_eq!(cases.len(), 32);
     for case in cases {
+        let text = |name: &str| case[name].as_str().unwrap_or_default();
+        let tokenizer = Tokenizer::from_file(&fixture(&format!("{}.json", text("tokenizer"))))?;
         let turns = case["turns"].as_array().into_iter().flatten();
         let turns: Vec<(&str, &str)> = turns
             .map(|turn| (turn[0].as_str().unwrap_or(""), turn[1].as_str().unwrap_or("")))
             .collect();
         let sample = sample(case["picture"] == true, &turns);
-        let template =
-            if case["template"] == "plain" { Template::Plain } else { Template::VicunaV1 };
+        let template = Template::named(text("template")).ok_or("no template")?;
         let encoded = template.encode(&tokenizer, &sample)?;
         let (ids, labels) = as_llava(&encoded);
         let shown = encoded.show(&tokenizer);
-        assert_eq!(ids, numbers(&case["ids"]), "{}: {shown}", case["name"]);
-        assert_eq!(labels, numbers(&case["labels"]), "{}: {shown}", case["name"]);
+        let name = format!("{template}, {}: {shown}", text("name"));
+        assert_eq!(ids, numbers(&case["ids"]), "{name}");
+        assert_eq!(labels, numbers(&case["labels"]), "{name}");
     }
     Ok(())
 }
@@ -108,10 +109,9 @@ fn the_short_templates_read_as_documented() -> Outcome {
     );
     assert_eq!(
         read(Template::Llama3)?,
-        "<s><begin_of_text><start_header_id> system<end_header_id> \n\nYou are a helpful \
-         language and vision assistant. You are able to understand the visual content that the \
-         user provides, and assist the user with a variety of tasks using natural \
-         language.<eot_id><start_header_id> user<end_header_id> \n\n<image> \nWhat is \
+        "<s><begin_of_text><start_header_id> system<end_header_id> \n\nA chat between a curious \
+         user and an artificial intelligence assistant. The assistant gives helpful, detailed, \
+         and polite answers to the user's questions.<eot_id><start_header_id> user<end_header_id> \n\n<image> \nWhat is \
          this?<eot_id><start_header_id> assistant<end_header_id> \n\n[a red \
          circle<eot_id>]<start_header_id> user<end_header_id> \n\nWhy?<eot_id>\
          <start_header_id> assistant<end_header_id> \n\n[Because.<eot_id>]"

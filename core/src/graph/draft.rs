@@ -23,6 +23,8 @@ pub(super) struct Draft<'a> {
     pub experiment: &'a Experiment,
     pub nodes: Vec<Part<'a>>,
     pub problems: Vec<Problem>,
+    /// Files that are named and not there: the experiment is right, and can't run here.
+    pub absent: Vec<Problem>,
     /// Nodes in an order in which every one comes after its inputs; those of a cycle are left out.
     pub order: Vec<usize>,
     /// Whether some node's name could not be found or read, so that another may seem unused.
@@ -83,6 +85,7 @@ impl<'a> Draft<'a> {
             experiment,
             nodes,
             problems,
+            absent: Vec::new(),
             order: Vec::new(),
             lost: Vec::new(),
             circle: Vec::new(),
@@ -143,7 +146,9 @@ pub(super) fn finish(
         stages,
         benchmarks,
         template,
+        generation: draft.experiment.generate,
         sources,
+        absent: draft.absent.clone(),
     })
 }
 

@@ -26,7 +26,7 @@ use crate::nn::ParamShape;
 use crate::registry::{
     BenchmarkConfig, Cost, DatasetConfig, Kind, MapShape, Plugin, Registry, TokensShape,
 };
-use crate::spec::{Experiment, File, Problem, StageSpec, Weights};
+use crate::spec::{Experiment, File, Generation, Problem, StageSpec, Weights};
 use crate::text::Template;
 
 /// Where an experiment's file lies.
@@ -57,8 +57,13 @@ pub struct Graph {
     pub benchmarks: Vec<Benchmark>,
     /// The conversation template in which they are asked.
     pub template: Template,
+    /// How the answers are written.
+    pub generation: Generation,
     /// The experiments whose weights it starts from, by their paths as written.
     pub sources: BTreeMap<PathBuf, Arc<Graph>>,
+    /// Weights and tokenizers that are named and not there, at their places: to know what the
+    /// experiment is they are not needed, to run it they are.
+    pub absent: Vec<Problem>,
 }
 
 /// A node that can be built.
@@ -228,6 +233,7 @@ fn linked(
     let stages = stages::stages(&mut draft, registry, &reach);
     let benchmarks = stages::benchmarks(&mut draft, registry);
     let sources = weights::sources(&mut draft, registry, context, trail);
+    draft.absent.sort_by_key(|problem| problem.primary.span.start);
     if draft.problems.is_empty()
         && let Some(graph) = draft::finish(&draft, &reach, stages, benchmarks, sources)
     {

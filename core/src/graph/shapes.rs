@@ -46,20 +46,20 @@ fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
         return;
     };
     let plugin = &part.spec.plugin;
-    let mut found = Vec::new();
+    let (mut found, mut absent) = (Vec::new(), None);
     found.extend(config.validate().err().map(|error| misfit(plugin, error, &[])));
     match config.tokenizer(context.base) {
         Err(error) => {
             let place = plugin.place("tokenizer").unwrap_or(plugin.name.span.clone());
             let help = "a relative path starts at the folder of this file";
-            let message = match &error {
+            let problem = |message| Problem::new(message, place, "the tokenizer").help(help);
+            match &error {
                 TextError::Read { path, error } if error.kind() == ErrorKind::NotFound => {
                     let path = path.strip_prefix(context.base).unwrap_or(path);
-                    format!("there is no file {}", path.display())
+                    absent = Some(problem(format!("there is no file {}", path.display())));
                 }
-                _ => error.to_string(),
-            };
-            found.push(Problem::new(message, place, "the tokenizer").help(help));
+                _ => found.push(problem(error.to_string())),
+            }
         }
         Ok(tokenizer) if tokenizer.vocabulary_size() > config.vocabulary() => {
             let place = plugin.place("vocabulary").unwrap_or(plugin.name.span.clone());
@@ -73,6 +73,7 @@ fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
     }
     let wrong = !found.is_empty();
     draft.problems.extend(found);
+    draft.absent.extend(absent);
     if wrong && let Some(known) = &mut draft.nodes[node].known {
         known.config = None;
     }

@@ -9,6 +9,7 @@ use super::{Context, Graph, checked};
 use crate::registry::Registry;
 use crate::spec::problem::{did_you_mean, position};
 use crate::spec::{Problem, Weights};
+use crate::weights::{Files, WeightsError, misfit};
 
 /// The experiments on the way to the one that is being linked, outermost first, and the outcome of
 /// those that were linked.
@@ -35,15 +36,20 @@ pub(super) fn sources(
     trail: &mut Trail,
 ) -> BTreeMap<PathBuf, Arc<Graph>> {
     let mut sources = BTreeMap::new();
-    let mut problems = Vec::new();
+    let (mut problems, mut absent) = (Vec::new(), Vec::new());
     for part in &draft.nodes {
         match &part.spec.weights.value {
             Weights::Random => {}
-            Weights::File { path, .. } => problems.extend(file(part, path, context)),
+            Weights::File { path, prefix } => match file(part, path, prefix, context) {
+                Err(Wrong::Absent(problem)) => absent.push(*problem),
+                Err(Wrong::Misfit(problem)) => problems.push(*problem),
+                Ok(()) => {}
+            },
             Weights::From { experiment, stage, node } => {
                 match graph(part, experiment, registry, context, trail) {
                     Ok(Some(graph)) => {
                         problems.extend(fits(part, &graph, stage.as_deref(), node.as_deref()));
+                        absent.extend(absent_there(part, experiment, &graph, context));
                         sources.insert(experiment.clone(), graph);
                     }
                     Ok(None) => {}
@@ -53,6 +59,7 @@ pub(super) fn sources(
         }
     }
     draft.problems.extend(problems);
+    draft.absent.extend(absent);
     sources
 }
 
@@ -62,12 +69,64 @@ fn at(part: &Part<'_>, message: String, text: &str) -> Problem {
 
 const RELATIVE: &str = "a relative path starts at the folder of this file";
 
-fn file(part: &Part<'_>, path: &Path, context: &Context<'_>) -> Option<Problem> {
-    if context.base.join(path).is_file() {
-        return None;
+/// Why a checkpoint can't be used.
+enum Wrong {
+    /// It is not there.
+    Absent(Box<Problem>),
+    /// It is, and is no checkpoint or another model's.
+    Misfit(Box<Problem>),
+}
+
+/// Holds a checkpoint's header against the node's parameters; its values are not read.
+fn file(part: &Part<'_>, path: &Path, prefix: &str, context: &Context<'_>) -> Result<(), Wrong> {
+    let full = context.base.join(path);
+    if !full.exists() {
+        let message = format!("there is no file {}", path.display());
+        return Err(Wrong::Absent(Box::new(at(part, message, "the weights").help(RELATIVE))));
     }
-    let message = format!("there is no file {}", path.display());
-    Some(at(part, message, "the weights").help(RELATIVE))
+    let wrong = |error| Wrong::Misfit(Box::new(unfit(part, path, error)));
+    let files = Files::open(&full).map_err(wrong)?;
+    let config = part.known.as_ref().and_then(|known| known.config.as_ref());
+    // A node that is wrong in itself was reported.
+    let (Some(config), Some(built)) = (config, part.built.as_ref()) else { return Ok(()) };
+    misfit(&built.params, &files, prefix, &config.keys()).map_err(wrong)
+}
+
+fn unfit(part: &Part<'_>, path: &Path, error: WeightsError) -> Problem {
+    const SHOWN: usize = 20;
+    let WeightsError::Misfit { problems, help, .. } = error else {
+        return at(part, error.to_string(), "the weights");
+    };
+    let message = format!("{} doesn't fit `{}`", path.display(), part.spec.id.value);
+    let mut problem = at(part, message, "the weights");
+    for line in problems.iter().take(SHOWN) {
+        problem = problem.note(line);
+    }
+    if let Some(more) = problems.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        problem = problem.note(format!("and {more} more"));
+    }
+    problem.help = help;
+    problem
+}
+
+/// What the experiment that weights come from would need and doesn't find.
+fn absent_there(
+    part: &Part<'_>,
+    path: &Path,
+    graph: &Graph,
+    context: &Context<'_>,
+) -> Option<Problem> {
+    let first = graph.absent.first()?;
+    let what = match graph.absent.len() {
+        1 => "a file that is not there".to_owned(),
+        count => format!("{count} files that are not there"),
+    };
+    let message = format!("{} needs {what}", path.display());
+    let problem = at(part, message, "the weights come from there");
+    match read(context.base, path) {
+        Ok(source) => Some(in_short(problem, Some(path), &source, &graph.absent)),
+        Err(_) => Some(problem.note(first.message.clone())),
+    }
 }
 
 /// The other experiment, linked; `None` if it is wrong and that was reported for another node.

@@ -25,13 +25,14 @@ use crate::identity;
 use crate::model::ModelError;
 use crate::record::{self, Manifest, RecordError, Score, Status};
 use crate::schedule::Schedule;
+use crate::spec::Generation;
 use crate::tensor::Dev;
 use crate::text::TooLong;
 use crate::train::loader::TextSpec;
 use crate::train::{Step, Totals, TrainError};
 use crate::weights::WeightsError;
 pub use trouble::Part;
-use trouble::{caught, claim, forget, note};
+use trouble::{caught, claim, fits, forget, note};
 use work::{Work, usable};
 
 /// Why an experiment stopped.
@@ -79,6 +80,18 @@ pub enum LabError {
     Busy {
         /// The part.
         what: Part,
+    },
+    /// A model that this machine can't hold.
+    #[error("out of memory: {what} needs {} MiB{}", needs >> 20, has.map_or(String::new(), |has| {
+        format!(", and this machine has {} MiB", has >> 20)
+    }))]
+    Memory {
+        /// What there is no room for.
+        what: &'static str,
+        /// Its bytes.
+        needs: u64,
+        /// The machine's bytes, if they are too few in any case.
+        has: Option<u64>,
     },
     /// A bug of a plugin, or ours.
     #[error(
@@ -258,6 +271,7 @@ impl<'a> Lab<'a> {
         manifest: &mut Manifest,
         watch: &mut dyn Observer,
     ) -> Result<bool, LabError> {
+        fits(work.graph)?;
         stages::check_data(work, self.force)?;
         for (benchmark, questions) in work.graph.benchmarks.iter().zip(questions) {
             usable(&format!("benchmark `{}`", benchmark.name), questions.as_ref())?;
@@ -287,6 +301,7 @@ impl<'a> Lab<'a> {
                     benchmark: benchmark.plugin.as_ref(),
                     questions: questions.as_ref(),
                     frozen: &frozen,
+                    generation: work.graph.generation,
                     blind,
                     batch: 64,
                 };
@@ -368,7 +383,7 @@ fn run_identity(work: &Work<'_>, labels: &Labels, questions: &[Arc<dyn Dataset>]
         .map(|(benchmark, questions)| json!([benchmark.identity, questions.fingerprint()]))
         .collect();
     let stages: Vec<&str> = work.stages.iter().map(|stage| stage.id.as_str()).collect();
-    identity::hash(&json!({
+    let mut identity = json!({
         "experiment": graph.name,
         "study": labels.study,
         "trial": labels.trial_name(graph),
@@ -377,7 +392,12 @@ fn run_identity(work: &Work<'_>, labels: &Labels, questions: &[Arc<dyn Dataset>]
         "template": graph.template.name(),
         "max_length": graph.exam_length(),
         "benchmarks": exams,
-    }))
+    });
+    // A field that came later leaves the identities of those who don't use it alone.
+    if graph.generation != Generation::Greedy {
+        identity["generation"] = json!(graph.generation);
+    }
+    identity::hash(&identity)
 }
 
 /// What is known of a run before it begins, apart from its identity.

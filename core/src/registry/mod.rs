@@ -109,6 +109,16 @@ impl Plugin {
             Plugin::Dataset(_) | Plugin::Benchmark(_) => Keys::default(),
         }
     }
+
+    /// The `config.json` with which its reference implementation loads what is exported, if there is
+    /// one.
+    pub fn reference(&self) -> Option<serde_json::Value> {
+        match self {
+            Plugin::Encoder(config) => config.reference(),
+            Plugin::Llm(config) => config.reference(),
+            _ => None,
+        }
+    }
 }
 
 /// A parsed plugin: its configuration, and the part of it that decides the identity of what it

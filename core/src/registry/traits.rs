@@ -92,6 +92,11 @@ pub trait EncoderConfig: Debug + Send + Sync {
     /// # Errors
     /// The device has no room.
     fn build(&self, builder: &mut Builder<'_>) -> TensorResult<Box<dyn Encoder>>;
+    /// The `config.json` with which its reference implementation loads what is exported, if there is
+    /// one.
+    fn reference(&self) -> Option<serde_json::Value> {
+        None
+    }
     /// What checkpoints of its reference have beside or instead of its parameters' names.
     fn keys(&self) -> Keys {
         Keys::default()
@@ -247,6 +252,11 @@ pub trait LlmConfig: Debug + Send + Sync {
     /// # Errors
     /// The device has no room.
     fn build(&self, builder: &mut Builder<'_>) -> TensorResult<Box<dyn Llm>>;
+    /// The `config.json` with which its reference implementation loads what is exported, if there is
+    /// one.
+    fn reference(&self) -> Option<serde_json::Value> {
+        None
+    }
     /// What checkpoints of its reference have beside or instead of its parameters' names.
     fn keys(&self) -> Keys {
         Keys::default()

@@ -3,7 +3,7 @@
 use super::form::{Form, Known};
 use super::syntax::Value;
 use super::values::{Place, name, seed, text, texts};
-use super::{PluginSpec, Problem, Span, Spanned, StageSpec, Weights};
+use super::{Generation, PluginSpec, Problem, Span, Spanned, StageSpec, Weights};
 use crate::text::Template;
 
 /// An experiment as it was typed.
@@ -21,6 +21,8 @@ pub struct Experiment {
     pub evaluate: Vec<PluginSpec>,
     /// The conversation template in which the benchmarks are asked, if it isn't the last stage's.
     pub template: Option<Template>,
+    /// How the answers to the benchmarks are written.
+    pub generate: Generation,
     /// The whole `Experiment(…)`.
     pub span: Span,
     /// Fields whose error `read` has reported; empty in what `parse` returns.
@@ -78,6 +80,11 @@ const EXPERIMENT: &[Known] = &[
         example: "template: \"vicuna_v1\"",
         means: "how the benchmarks are asked",
     },
+    Known {
+        name: "generate",
+        example: "generate: Sample(temperature: 0.2)",
+        means: "how they are answered",
+    },
 ];
 
 const NODE: &[Known] = &[
@@ -93,6 +100,7 @@ pub(super) fn read(root: &Value, source: &str, problems: &mut Vec<Problem>) -> E
     let name = form.required("name", file_name);
     let seed = form.optional("seed", seed);
     let template = form.optional("template", super::stage::template);
+    let generate = form.or("generate", super::generation::read, Generation::Greedy);
     let nodes = form.required("nodes", |place: &Place<'_>| {
         place.list("a list of nodes", "[(id: \"clip\", …), …]").map(<[Value]>::to_vec)
     });
@@ -115,7 +123,7 @@ pub(super) fn read(root: &Value, source: &str, problems: &mut Vec<Problem>) -> E
     problems.extend(more);
     let span = root.span.clone();
     let seed = seed.unwrap_or(0);
-    Experiment { name, seed, nodes, stages, evaluate, template, span, broken }
+    Experiment { name, seed, nodes, stages, evaluate, template, generate, span, broken }
 }
 
 fn node(value: &Value, source: &str, problems: &mut Vec<Problem>) -> NodeSpec {

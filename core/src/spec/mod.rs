@@ -3,6 +3,7 @@
 pub mod edit;
 pub mod experiment;
 mod form;
+pub mod generation;
 pub mod plugin;
 pub mod problem;
 pub mod stage;
@@ -18,8 +19,9 @@ use syntax::{Shape, Value};
 
 pub use edit::{includes, set};
 pub use experiment::{Experiment, NodeSpec};
+pub use generation::Generation;
 pub use plugin::{FieldSpec, PluginSpec};
-pub use problem::{Label, Problem, render};
+pub use problem::{Label, Problem, render, render_warnings};
 pub use stage::{Schedule, StageSpec, TooLong};
 pub use study::{Axis, Case, Choice, Exclusion, Search, Strategy, Study, Trial};
 pub use weights::Weights;

@@ -60,17 +60,37 @@ impl Problem {
 
 /// Draws problems as a compiler does: `file:line:column`, the lines, the labels, the help.
 pub fn render(problems: &[Problem], source: &str, file_name: &str, color: bool) -> String {
+    draw(Level::ERROR, problems, source, file_name, color)
+}
+
+/// The same for what doesn't make the file wrong.
+pub fn render_warnings(problems: &[Problem], source: &str, file_name: &str, color: bool) -> String {
+    draw(Level::WARNING, problems, source, file_name, color)
+}
+
+fn draw(
+    level: Level<'_>,
+    problems: &[Problem],
+    source: &str,
+    file_name: &str,
+    color: bool,
+) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     // A window of a known width, so that the same file gives the same text everywhere.
     let renderer = renderer.term_width(140);
     let drawn: Vec<String> = problems
         .iter()
-        .map(|problem| renderer.render(&[group(problem, source, file_name)]))
+        .map(|problem| renderer.render(&[group(level.clone(), problem, source, file_name)]))
         .collect();
     drawn.join("\n\n")
 }
 
-fn group<'a>(problem: &'a Problem, source: &'a str, file_name: &'a str) -> Group<'a> {
+fn group<'a>(
+    level: Level<'a>,
+    problem: &'a Problem,
+    source: &'a str,
+    file_name: &'a str,
+) -> Group<'a> {
     let mut snippet = Snippet::source(source).path(file_name).annotation(
         AnnotationKind::Primary
             .span(visible(&problem.primary.span, source))
@@ -80,7 +100,7 @@ fn group<'a>(problem: &'a Problem, source: &'a str, file_name: &'a str) -> Group
         let span = visible(&label.span, source);
         snippet = snippet.annotation(AnnotationKind::Context.span(span).label(label.text.as_str()));
     }
-    let mut group = Level::ERROR.primary_title(problem.message.as_str()).element(snippet);
+    let mut group = level.primary_title(problem.message.as_str()).element(snippet);
     for note in &problem.notes {
         group = group.element(Level::NOTE.message(note.as_str()));
     }

@@ -31,11 +31,11 @@ pub enum Template {
     /// A system prompt, then `USER: <image>⏎question ASSISTANT: answer</s>`: LLaVA-1.5's and
     /// EAGLE's.
     VicunaV1,
-    /// Llama 3's headers, with LLaVA's system prompt. One `<|begin_of_text|>`, where EAGLE's code
-    /// gives two.
+    /// Llama 3's headers with Vicuna's system prompt: EAGLE's. As there, the text begins with
+    /// `<|begin_of_text|>` and Llama 3's tokenizer puts another one in front.
     Llama3,
     /// `<|im_start|>` and `<|im_end|>`, with the system prompt "Answer the questions.": LLaVA's
-    /// `chatml_direct`, EAGLE's for Yi.
+    /// `chatml_direct`, EAGLE's `yi_34b_chatml_direct`.
     ChatMl,
 }
 
@@ -60,10 +60,9 @@ struct Form {
 
 const VICUNA_SYSTEM: &str = "A chat between a curious user and an artificial intelligence \
      assistant. The assistant gives helpful, detailed, and polite answers to the user's questions. ";
-const LLAMA3_SYSTEM: &str = "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nYou \
-     are a helpful language and vision assistant. You are able to understand the visual content \
-     that the user provides, and assist the user with a variety of tasks using natural \
-     language.<|eot_id|>";
+const LLAMA3_SYSTEM: &str = "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nA \
+     chat between a curious user and an artificial intelligence assistant. The assistant gives \
+     helpful, detailed, and polite answers to the user's questions.<|eot_id|>";
 
 impl Template {
     fn form(self) -> Form {
@@ -271,11 +270,7 @@ impl Template {
             }
         }
         if let Some(id) = tokenizer.bos() {
-            let bos = Piece::Token { id, label: false };
-            // Llama 3's template writes its own.
-            if pieces.first() != Some(&bos) {
-                pieces.insert(0, bos);
-            }
+            pieces.insert(0, Piece::Token { id, label: false });
         }
         Ok(Encoded { pieces })
     }

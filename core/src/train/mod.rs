@@ -16,7 +16,7 @@ use crate::data::{DataError, Dataset};
 use crate::features::{Frozen, Recall};
 use crate::graph::Stage;
 use crate::model::{Model, SeeError};
-use crate::nn::ops;
+use crate::nn::{kernels::allocator, ops};
 use crate::record::{Metrics, RecordError};
 use crate::registry::NoTap;
 use crate::tensor::{Grads, Tape, TensorError};
@@ -148,6 +148,8 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
     let steps = steps(job.stage, job.dataset.len());
     let tape = Tape::recording();
     tape.set_checkpointing(spec.gradient_checkpointing);
+    // What another stage left fits few buffers of this one.
+    allocator::release();
     job.model.train(job.stage, &tape);
     let mut optimizer = Optimizer::new(job.model, job.stage, steps);
     let mut checkpoint = Checkpoint::at(job.folder);

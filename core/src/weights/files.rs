@@ -199,6 +199,12 @@ impl Files {
         for (name, info) in header.tensors() {
             if wanted(&name) {
                 let (from, to) = info.data_offsets;
+                let numbers = info.shape.iter().try_fold(1, |n: usize, side| n.checked_mul(*side));
+                let bits = numbers.and_then(|numbers| numbers.checked_mul(info.dtype.bitsize()));
+                if bits.map(|bits| bits / 8) != to.checked_sub(from) {
+                    let detail = format!("`{name}` is {:?} in bytes {from} to {to}", info.shape);
+                    return Err(format(path, detail));
+                }
                 let (at, bytes) = (start + from as u64, (to - from) as u64);
                 let (shard, shape) = (self.shards.len(), info.shape.clone());
                 self.entries.insert(name, Entry { shard, dtype: info.dtype, shape, at, bytes });
@@ -219,26 +225,29 @@ fn header(path: &Path, file: &mut File, size: u64) -> Result<Vec<u8>, WeightsErr
     let io = |error| WeightsError::Io { path: path.to_owned(), error };
     let mut start = Vec::new();
     file.by_ref().take(8).read_to_end(&mut start).map_err(io)?;
-    let convert = "write it as safetensors: \
-        `python -c \"import sys, torch, safetensors.torch as s; s.save_file({k: v.contiguous() for k, v in torch.load(sys.argv[1], map_location='cpu').items()}, sys.argv[2])\" IN OUT`";
-    if start.starts_with(b"PK") || start.starts_with(&[0x80]) {
-        return Err(format(path, format!("it is a pickle of PyTorch's; {convert}")));
-    }
-    if start.starts_with(b"version ") {
-        return Err(format(
-            path,
-            "it is a pointer of Git LFS; fetch it with `git lfs pull`".into(),
-        ));
-    }
     let length = match <[u8; 8]>::try_from(start.as_slice()) {
         Ok(length) => u64::from_le_bytes(length),
         Err(_) => return Err(format(path, format!("it has {} bytes", start.len()))),
     };
     if length > size.saturating_sub(8) {
-        return Err(format(path, format!("a header of {length} bytes in a file of {size}")));
+        return Err(format(path, not_a_header(&start, length, size)));
     }
     file.by_ref().take(length).read_to_end(&mut start).map_err(io)?;
     Ok(start)
+}
+
+/// What a file is whose first eight bytes are no header's length. A length may begin like another
+/// format, but then it is not longer than the file.
+fn not_a_header(start: &[u8], length: u64, size: u64) -> String {
+    const CONVERT: &str = "write it as safetensors: \
+        `python -c \"import sys, torch, safetensors.torch as s; s.save_file({k: v.contiguous() for k, v in torch.load(sys.argv[1], map_location='cpu').items()}, sys.argv[2])\" IN OUT`";
+    if start.starts_with(b"PK") || start.starts_with(&[0x80]) {
+        format!("it is a pickle of PyTorch's; {CONVERT}")
+    } else if start.starts_with(b"version ") {
+        "it is a pointer of Git LFS; fetch it with `git lfs pull`".into()
+    } else {
+        format!("a header of {length} bytes in a file of {size}")
+    }
 }
 
 /// The file or index that a path means.

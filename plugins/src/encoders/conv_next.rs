@@ -120,6 +120,7 @@ impl EncoderConfig for ConvNext {
     }
 
     fn keys(&self) -> Keys {
+        // The classifier; LLaVA-HR's and EAGLE's copies call the LayerScale `weight`.
         Keys::ignoring(["head.**", "norm_pre.**"])
             .renaming("stages.*.blocks.*.gamma", "stages.*.blocks.*.weight")
     }

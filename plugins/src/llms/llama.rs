@@ -1,22 +1,38 @@
 //! Llama, as Hugging Face's `LlamaForCausalLM` (transformers 4.44.2) and with its parameter names.
 //! Sources: Touvron et al., arXiv 2302.13971 and 2307.09288 (RMS norm, SwiGLU, rotary positions,
-//! grouped queries). The defaults are Vicuna-v1.5-7B's sizes.
+//! grouped queries); Llama 3.1's model card for its rotary scaling. The defaults are Vicuna-v1.5-7B's.
+//!
+//! The models of EAGLE's study, from their `config.json`:
+//!
+//! | | width | layers | heads | kv_heads | hidden | vocabulary | context | rope_theta |
+//! |---|--:|--:|--:|--:|--:|--:|--:|--:|
+//! | Vicuna-v1.5-7B | 4096 | 32 | 32 | 32 | 11008 | 32000 | 4096 | 1e4 |
+//! | Vicuna-v1.5-13B | 5120 | 40 | 40 | 40 | 13824 | 32000 | 4096 | 1e4 |
+//! | Llama-3-8B | 4096 | 32 | 32 | 8 | 14336 | 128256 | 8192 | 5e5 |
+//!
+//! Llama-3.1-8B is Llama-3-8B with `rope_scaling: Llama3(factor: 8.0, low_freq_factor: 1.0,
+//! high_freq_factor: 4.0, original_max_position: 8192)` and a context of up to 131072.
 //!
 //! `[B, T, width]` to hidden states `[B, T, width]`, after the final norm.
 
 use std::path::Path;
 
-use eagle_core::nn::layers::{Attention, AttentionNames, GatedMlp, RmsNorm, Rope, checkpointed};
+use eagle_core::nn::layers::{
+    Attention, AttentionNames, GatedMlp, RmsNorm, Rope, RopeScaling, checkpointed,
+};
 use eagle_core::nn::{Builder, Init, cost, fit, ops};
 use eagle_core::registry::{Cost, KvCache, Llm, LlmConfig, Misfit, Tap};
 use eagle_core::tensor::{Param, Result, Tensor};
-
 use eagle_core::text::{TextError, Tokenizer};
+use eagle_core::weights::Keys;
+use serde_json::{Value, json};
 
 use super::tokenizer::TokenizerSource;
 
 eagle_core::config! {
-    /// A Llama (Hugging Face `LlamaForCausalLM`). The defaults are the sizes of Vicuna-v1.5-7B.
+    /// A Llama (Hugging Face `LlamaForCausalLM`). The defaults are the sizes of Vicuna-v1.5-7B;
+    /// Vicuna-v1.5-13B is `width: 5120, layers: 40, heads: 40, hidden: 13824`, Llama-3-8B is
+    /// `kv_heads: 8, hidden: 14336, vocabulary: 128256, context: 8192, rope_theta: 500000.0`.
     pub struct Llama {
         /// Channels.
         width: usize = 4096,
@@ -34,6 +50,10 @@ eagle_core::config! {
         context: usize = 2048,
         /// The base of the rotary frequencies.
         rope_theta: f64 = 10000.0,
+        /// How the rotary frequencies are stretched for a longer context: Unscaled,
+        /// Linear(factor: 2.0), or Llama3(factor: 8.0, low_freq_factor: 1.0,
+        /// high_freq_factor: 4.0, original_max_position: 8192), which is Llama 3.1's.
+        rope_scaling: RopeScaling = RopeScaling::Unscaled,
         /// The epsilon of the norms.
         norm_eps: f32 = 1e-5,
         /// The standard deviation of initial weights. Hugging Face's 0.02 suits a width of 4096;
@@ -50,6 +70,8 @@ eagle_core::config! {
 eagle_core::register!(llm Llama, examples [
     "Llama(width: 16, layers: 2, heads: 4, hidden: 24, vocabulary: 20, context: 16)",
     "Llama(width: 16, layers: 1, heads: 4, kv_heads: 2, hidden: 24, vocabulary: 20, context: 16, tied: true)",
+    "Llama(width: 16, layers: 1, heads: 2, hidden: 24, vocabulary: 20, context: 16, rope_scaling: Linear(factor: 2.0))",
+    "Llama(width: 16, layers: 1, heads: 2, hidden: 24, vocabulary: 20, context: 16, rope_scaling: Llama3(factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_position: 12))",
 ]);
 
 const NAMES: AttentionNames =
@@ -94,6 +116,9 @@ impl LlmConfig for Llama {
                 format!("a head of {} channels can't be rotated", self.width / self.heads);
             return Err(Misfit::field("heads", message).help("a head needs an even width"));
         }
+        if let Some(fault) = self.rope_scaling.fault() {
+            return Err(Misfit::field("rope_scaling", fault));
+        }
         if !(self.initializer_range.is_finite() && self.initializer_range >= 0.0) {
             let message = format!("{} is no standard deviation", self.initializer_range);
             return Err(Misfit::field("initializer_range", message));
@@ -128,9 +153,63 @@ impl LlmConfig for Llama {
             true => embeddings.clone(),
             false => b.at("lm_head").param("weight", &table, self.init())?,
         };
-        let rope = Rope::new(self.context, self.width / self.heads, self.rope_theta);
+        let head_width = self.width / self.heads;
+        let rope = Rope::new(self.context, head_width, self.rope_theta, self.rope_scaling);
         Ok(Box::new(Module { embeddings, blocks, norm, head, rope }))
     }
+
+    fn keys(&self) -> Keys {
+        // Buffers of older versions, and what LLaVA's and EAGLE's checkpoints have beside the LLM.
+        let mut keys = Keys::ignoring([
+            "**.rotary_emb.inv_freq",
+            "model.vision_tower.**",
+            "model.mm_projector.**",
+            "model.image_newline",
+        ]);
+        if self.tied {
+            keys.ignored.push("lm_head.weight".into());
+        }
+        keys
+    }
+
+    fn reference(&self) -> Option<Value> {
+        let mut config = json!({
+            "architectures": ["LlamaForCausalLM"],
+            "model_type": "llama",
+            "hidden_size": self.width,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.kv_heads(),
+            "intermediate_size": self.hidden,
+            "vocab_size": self.vocabulary,
+            "max_position_embeddings": self.context,
+            "rope_theta": self.rope_theta,
+            "rms_norm_eps": decimal(self.norm_eps),
+            "initializer_range": decimal(self.initializer_range),
+            "tie_word_embeddings": self.tied,
+            "hidden_act": "silu",
+            "attention_bias": false,
+            "mlp_bias": false,
+            "torch_dtype": "float32",
+        });
+        config["rope_scaling"] = match self.rope_scaling {
+            RopeScaling::Unscaled => Value::Null,
+            RopeScaling::Linear { factor } => json!({ "rope_type": "linear", "factor": factor }),
+            RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position } => json!({
+                "rope_type": "llama3",
+                "factor": factor,
+                "low_freq_factor": low_freq_factor,
+                "high_freq_factor": high_freq_factor,
+                "original_max_position_embeddings": original_max_position,
+            }),
+        };
+        Some(config)
+    }
+}
+
+/// `1e-5` as itself and not as the f32 beside it.
+fn decimal(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or(f64::from(x))
 }
 
 impl Llama {

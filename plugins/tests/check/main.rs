@@ -40,7 +40,7 @@ fn check(path: &Path) -> (String, Result<Graph, Vec<Problem>>) {
 
 fn trials(path: &Path, study: &Study, form: Vec<Problem>) -> Result<LinkedStudy, Vec<Problem>> {
     let context = Context { base: path.parent().unwrap(), file: Some(path) };
-    graph::link_study(study, form, &registry(), &context, Ok)
+    graph::link_study(study, form, &registry(), &context, Ok).map(|linked| linked.trials)
 }
 
 fn stem(path: &Path) -> String {
@@ -176,6 +176,31 @@ fn nodes_come_after_their_inputs_in_the_order_of_the_file() {
     assert_eq!(ids, ["convnext", "clip", "fuse", "project", "llm"]);
     assert_eq!(graph.dag[graph.llm].id, "llm");
     assert_eq!(graph.reads(&graph.dag[graph.llm]), ["text", "project"]);
+}
+
+#[test]
+fn files_that_are_not_there_keep_an_experiment_from_running_and_not_from_being_known() {
+    let path = fixtures("bad").join("weights-no-file.ron");
+    let source = fs::read_to_string(&path).unwrap();
+    let source = source.replace(
+        "weights: From(\"zoo/none.ron\")",
+        "weights: From(\"../good/zoo/clip.ron\", node: \"project\")",
+    );
+    let source = source.replace("From(\"../good", "From(experiment: \"../good");
+    let context = Context { base: path.parent().unwrap(), file: Some(&path) };
+    let graph = graph::check(&source, &registry(), &context).unwrap();
+    let said: Vec<String> = graph.absent.iter().map(|problem| problem.to_string()).collect();
+    assert_eq!(
+        said,
+        [
+            "there is no file zoo/clip.safetensors",
+            "../good/zoo/clip.ron needs a file that is not there",
+            "there is no file tokenizer.json",
+        ]
+    );
+    assert!(graph.absent[1].notes[0].contains("llm.safetensors"), "{:?}", graph.absent[1]);
+    let drawn = spec::render_warnings(&graph.absent, &source, "x1.ron", false);
+    assert!(drawn.starts_with("warning: there is no file"), "{drawn}");
 }
 
 #[test]

@@ -1,0 +1,248 @@
+//! One forward pass on given tensors, every node's output by its id: to compare with a reference, or
+//! to extract features.
+//!
+//! Inputs: `image.ID` `[B, 3, S, S]`, as the encoder `ID` wants it, or `image` for all encoders of
+//! that size; `ids` `[B, T]`, token ids with -200 where a picture stands, as LLaVA writes it.
+//! Outputs: `ID` for every node (of the LLM its logits `[B, T, V]`), `ID.pyramid.I`; and with all
+//! of them `ID.blocks.I`, and `ID.hidden`, what the LLM's logits are computed from.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::graph::Graph;
+use crate::model::{Blocks, Model};
+use crate::nn::ops::{self, Activation, Row};
+use crate::registry::{NoTap, Plugin, Tap};
+use crate::spec::problem::listed;
+use crate::tensor::{Tensor, TensorError};
+use crate::weights::{Bundle, Files, WeightsError};
+
+/// What stands for the picture among token ids.
+const IMAGE: f32 = -200.0;
+
+/// Why nothing can be traced.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// The inputs are not what the experiment reads.
+    #[error("the inputs in {path} don't fit the experiment:{}", lines(.problems), path = path.display())]
+    Inputs {
+        /// Their file.
+        path: PathBuf,
+        /// Everything that is wrong with them.
+        problems: Vec<String>,
+    },
+    /// They can't be read.
+    #[error(transparent)]
+    Files(#[from] WeightsError),
+    /// An operation failed.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+}
+
+fn lines(problems: &[String]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+}
+
+/// What a forward pass reads.
+#[derive(Debug)]
+pub struct Inputs {
+    /// One tensor for each of the model's [images](Model::images); none without pictures.
+    images: Vec<Tensor>,
+    /// The LLM's sequences, row by row, and how many there are.
+    rows: Option<(Vec<Row>, usize)>,
+}
+
+/// Reads inputs and holds them against the experiment.
+///
+/// # Errors
+/// The file can't be read, or everything that is missing, surplus or of a wrong shape.
+pub fn inputs(graph: &Graph, model: &Model, files: &Files) -> Result<Inputs, TraceError> {
+    let mut reader = Reader { graph, model, files, used: Vec::new(), problems: Vec::new() };
+    let images = reader.images()?;
+    let pictures = images.first().map_or(0, |image| image.shape()[0]);
+    let rows = reader.rows(pictures)?;
+    reader.surplus();
+    if images.is_empty() && rows.is_none() && reader.problems.is_empty() {
+        reader.problems.push(format!("neither pictures nor `ids`; {}", reader.wanted()));
+    }
+    if !reader.problems.is_empty() {
+        let path = files.path().to_owned();
+        return Err(TraceError::Inputs { path, problems: reader.problems });
+    }
+    Ok(Inputs { images, rows })
+}
+
+struct Reader<'a> {
+    graph: &'a Graph,
+    model: &'a Model,
+    files: &'a Files,
+    used: Vec<String>,
+    problems: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// The encoders that read the model's image number `spec`.
+    fn encoders(&self, spec: usize) -> Vec<&str> {
+        let nodes = self.graph.order.iter().map(|&index| &self.graph.dag[index]);
+        let reads = nodes.filter(|node| match &node.plugin {
+            Plugin::Encoder(config) => config.image() == self.model.images[spec],
+            _ => false,
+        });
+        reads.map(|node| node.id.as_str()).collect()
+    }
+
+    fn wanted(&self) -> String {
+        let one = |spec: usize| {
+            let size = self.model.images[spec].size;
+            let names = self.encoders(spec).into_iter().map(|id| format!("image.{id}"));
+            format!("{} [B, 3, {size}, {size}]", listed(&names.collect::<Vec<_>>()))
+        };
+        let images: Vec<String> = (0..self.model.images.len()).map(one).collect();
+        match images.is_empty() {
+            true => "give `ids` [B, T]".into(),
+            false => {
+                format!("give {} (or `image` for all of one size), `ids` [B, T]", images.join(", "))
+            }
+        }
+    }
+
+    fn images(&mut self) -> Result<Vec<Tensor>, TraceError> {
+        let mut images: Vec<Tensor> = Vec::new();
+        let mut missing = Vec::new();
+        for spec in 0..self.model.images.len() {
+            let size = self.model.images[spec].size;
+            let mut names: Vec<String> =
+                self.encoders(spec).iter().map(|id| format!("image.{id}")).collect();
+            names.push("image".into());
+            let Some(name) = names.iter().find(|name| self.files.shape(name).is_some()) else {
+                missing.push(format!("no `{}` [B, 3, {size}, {size}], nor `image`", names[0]));
+                continue;
+            };
+            let shape = self.files.shape(name).unwrap_or_default().to_vec();
+            self.used.push(name.clone());
+            if shape.len() != 4 || shape[1..] != [3, size, size] || shape[0] == 0 {
+                let who = listed(&self.encoders(spec));
+                self.problems
+                    .push(format!("`{name}` is {shape:?}; {who} read [B, 3, {size}, {size}]"));
+                continue;
+            }
+            if let Some(first) = images.first().filter(|first| first.shape()[0] != shape[0]) {
+                let message =
+                    format!("`{name}` has {} pictures, others {}", shape[0], first.shape()[0]);
+                self.problems.push(message);
+            }
+            images.push(Tensor::new(self.model.dev(), self.files.values(name)?, &shape)?);
+        }
+        // Text alone needs no pictures.
+        let text_alone =
+            images.is_empty() && self.used.is_empty() && self.files.shape("ids").is_some();
+        if !text_alone && missing.len() < self.model.images.len() {
+            self.problems.extend(missing);
+        }
+        Ok(images)
+    }
+
+    fn rows(&mut self, pictures: usize) -> Result<Option<(Vec<Row>, usize)>, TraceError> {
+        let Some(shape) = self.files.shape("ids") else { return Ok(None) };
+        self.used.push("ids".into());
+        let &[batch, length] = shape else {
+            self.problems.push(format!("`ids` is {shape:?}, not [B, T]"));
+            return Ok(None);
+        };
+        if batch == 0 || length == 0 {
+            self.problems.push(format!("`ids` is {shape:?}: no tokens"));
+            return Ok(None);
+        }
+        let ids = self.files.values("ids")?;
+        let shown = self.check_ids(&ids, length, pictures);
+        let visual = self.graph.visual_tokens();
+        let positions = if shown > 0 { length - 1 + visual } else { length };
+        let context = self.graph.context();
+        if positions > context {
+            self.problems
+                .push(format!("{positions} positions are beyond the context of {context}"));
+        }
+        let (mut rows, mut picture) = (Vec::new(), 0);
+        for id in ids {
+            if id == IMAGE {
+                rows.extend((picture * visual..(picture + 1) * visual).map(Row::Visual));
+                picture += 1;
+            } else {
+                rows.push(Row::Token(id as u32));
+            }
+        }
+        Ok(Some((rows, batch)))
+    }
+
+    /// Finds what is wrong with the ids of sequences; the number of pictures that they show.
+    fn check_ids(&mut self, ids: &[f32], length: usize, pictures: usize) -> usize {
+        let marks: Vec<usize> =
+            ids.chunks(length).map(|ids| ids.iter().filter(|id| **id == IMAGE).count()).collect();
+        if marks.iter().any(|count| *count > 1 || *count != marks[0]) {
+            self.problems.push("every sequence of `ids` says -200 once, or none does".into());
+        }
+        let shown: usize = marks.iter().sum();
+        if shown > 0 && shown != pictures {
+            self.problems.push(format!("`ids` says -200 {shown} times for {pictures} pictures"));
+        }
+        if shown > 0 && self.graph.visual_tokens() == 0 {
+            self.problems.push("`ids` says -200, and the LLM reads no pictures".into());
+        }
+        let vocabulary = self.graph.dag[self.graph.llm].output.vocabulary().unwrap_or(0);
+        let known = |id: &f32| {
+            *id == IMAGE || (id.fract() == 0.0 && *id >= 0.0 && (*id as usize) < vocabulary)
+        };
+        if let Some(at) = ids.iter().position(|id| !known(id)) {
+            let (row, column) = (at / length, at % length);
+            self.problems.push(format!(
+                "`ids`[{row}, {column}] is {}: no token of {vocabulary}, nor -200 for the picture",
+                ids[at]
+            ));
+        }
+        shown
+    }
+
+    fn surplus(&mut self) {
+        let unused = self.files.names().filter(|name| !self.used.iter().any(|used| used == name));
+        let unused: Vec<String> = unused.map(|name| format!("`{name}` is not read")).collect();
+        if !unused.is_empty() {
+            self.problems.extend(unused);
+            self.problems.push(self.wanted());
+        }
+    }
+}
+
+/// Runs the model; with `blocks`, what every block gives is there, too.
+///
+/// # Errors
+/// A plugin broke its promise, or the device fails.
+pub fn trace(
+    graph: &Graph,
+    model: &Model,
+    inputs: &Inputs,
+    blocks: bool,
+) -> Result<Bundle, TraceError> {
+    let mut found = BTreeMap::new();
+    let mut look = |name: &str, x: &Tensor| {
+        found.insert(name.to_owned(), (x.shape().to_vec(), x.host().into_owned()));
+    };
+    let visual = match inputs.images.is_empty() {
+        true => None,
+        false => Some(model.see_tapped(&inputs.images, blocks, &mut look)?),
+    };
+    if let Some((rows, batch)) = &inputs.rows {
+        let id = &graph.dag[graph.llm].id;
+        let mut tap: Box<dyn Tap + '_> = match blocks {
+            true => Box::new(Blocks { node: id, look: &mut look }),
+            false => Box::new(NoTap),
+        };
+        let hidden = model.read(visual.as_ref(), rows, *batch, None, tap.as_mut())?;
+        drop(tap);
+        if blocks {
+            look(&format!("{id}.hidden"), &hidden);
+        }
+        let head = model.llm()?.head().tensor();
+        look(id, &ops::linear(&hidden, &head, None, Activation::None)?);
+    }
+    Ok(Bundle { tensors: found, ..Bundle::default() })
+}

@@ -1,0 +1,137 @@
+//! The paper's models: known to the last parameter in under a second, with none of their files there.
+#![allow(clippy::expect_used)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::{call, root, succeed, text};
+
+const LLMS: [(&str, u64, u64); 3] = [
+    // Its parameters and its width.
+    ("vicuna-7b", 6_738_415_616, 4096),
+    ("vicuna-13b", 13_015_864_320, 5120),
+    ("llama3-8b", 8_030_261_248, 4096),
+];
+
+/// The experts of X1 to X5, and the sum of their widths.
+const EXPERTS: [(&str, &[&str], u64); 5] = [
+    ("x1", &["clip"], 1024),
+    ("x2", &["clip", "convnext"], 4096),
+    ("x3", &["clip", "convnext", "eva"], 5120),
+    ("x4", &["clip", "convnext", "eva", "pix2struct"], 6656),
+    ("x5", &["clip", "convnext", "sam", "eva", "pix2struct"], 7680),
+];
+
+/// Millions, as EAGLE's configurations give them (for SAM with the short neck, for ConvNeXt the
+/// trunk, for Pix2Struct the encoder).
+fn millions(expert: &str) -> f64 {
+    match expert {
+        "clip" => 303.5,
+        "convnext" => 843.4,
+        "sam" => 307.7,
+        "eva" => 303.4,
+        _ => 512.8,
+    }
+}
+
+/// The experiment (with Vicuna-7B), and the study (with all of [`LLMS`], in order).
+fn files(experts: &str) -> [std::path::PathBuf; 2] {
+    let paper = root().join("experiments/paper");
+    [paper.join(format!("{experts}.ron")), paper.join(format!("studies/{experts}.ron"))]
+}
+
+/// The plans of a file's experiments.
+fn plans(path: &std::path::Path) -> Vec<Value> {
+    let plans = succeed(&["plan", text(path), "--format", "json"]);
+    serde_json::from_str(&plans).expect("JSON")
+}
+
+fn rounded(count: u64) -> f64 {
+    (count as f64 / 1e5).round() / 10.0
+}
+
+fn parameters(stage: &Value, node: &str) -> u64 {
+    let nodes = stage["plan"]["nodes"].as_array().expect("nodes");
+    let found = nodes.iter().find(|planned| planned["id"] == node);
+    found.and_then(|planned| planned["parameters"].as_u64()).expect(node)
+}
+
+#[test]
+fn every_model_of_the_paper_has_its_size() {
+    for (name, experts, width) in EXPERTS {
+        let [experiment, study] = files(name);
+        let plans = plans(&study);
+        assert_eq!(plans.len(), LLMS.len(), "{name}");
+        assert_eq!(plans[0]["stages"], self::plans(&experiment)[0]["stages"], "{name}");
+        for ((llm, llm_size, llm_width), plan) in LLMS.into_iter().zip(plans) {
+            let trial = plan["experiment"].as_str().expect("a name");
+            assert!(trial.contains(llm), "{trial} should be {llm}");
+            let stages = plan["stages"].as_array().expect("stages");
+            assert_eq!(stages.len(), 2, "{name} {llm}");
+            for stage in stages {
+                for expert in experts {
+                    let count = rounded(parameters(stage, expert));
+                    assert_eq!(count, millions(expert), "{expert} of {name} {llm}");
+                }
+                assert_eq!(stage["plan"]["visual_tokens"], 1024, "{name} {llm}");
+                assert_eq!(stage["plan"]["length"], 2048, "{name} {llm}");
+                assert_eq!(parameters(stage, "llm"), llm_size, "{name} {llm}");
+                let projector = (width + 1) * llm_width + (llm_width + 1) * llm_width;
+                assert_eq!(parameters(stage, "project"), projector, "{name} {llm}");
+            }
+            let all: u64 = experts.iter().map(|expert| parameters(&stages[0], expert)).sum();
+            // Pre-training trains the projector, fine-tuning everything.
+            let projector = parameters(&stages[0], "project");
+            assert_eq!(stages[0]["parameters_trained"], projector);
+            assert_eq!(stages[1]["parameters_trained"], all + projector + llm_size, "{name} {llm}");
+        }
+    }
+}
+
+#[test]
+fn x5_is_as_large_as_eagles() {
+    let plans = plans(&files("x5")[0]);
+    let stage = &plans[0]["stages"][0];
+    let experts = EXPERTS[4].1;
+    let vision: u64 = experts.iter().map(|expert| parameters(stage, expert)).sum();
+    assert_eq!(rounded(vision), 2270.8);
+    assert_eq!(rounded(parameters(stage, "project")), 48.2);
+    let nodes = stage["plan"]["nodes"].as_array().expect("nodes");
+    let fuse = nodes.iter().find(|planned| planned["id"] == "fuse").expect("the fusion");
+    assert_eq!(fuse["output"]["tokens"], serde_json::json!({ "tokens": 1024, "width": 7680 }));
+    assert_eq!(fuse["inputs"], serde_json::json!(experts));
+}
+
+#[test]
+fn checking_and_planning_take_less_than_a_second_each() {
+    for path in EXPERTS.iter().flat_map(|(name, ..)| files(name)) {
+        for command in ["check", "plan"] {
+            // The best of three: other programs run, too.
+            let timed = (0..3).map(|_| {
+                let start = Instant::now();
+                succeed(&[command, text(&path)]);
+                start.elapsed()
+            });
+            let least = timed.min().unwrap_or_default();
+            assert!(least < Duration::from_secs(1), "{command} {}: {least:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn what_is_not_there_is_a_warning_of_check_and_stops_a_run() {
+    let [path, _] = files("x2");
+    let output = call(&["check", text(&path)]);
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    // Two encoders, the LLM and its tokenizer.
+    assert_eq!(said.matches("warning: there is no file checkpoints/").count(), 4, "{said}");
+    let home = support::folder();
+    let out = home.path().join("results");
+    let (code, said) = support::refuse(&["run", text(&path), "--out", text(&out)]);
+    assert_eq!(code, 2);
+    assert_eq!(said.matches("error: there is no file checkpoints/").count(), 4, "{said}");
+    assert!(!out.exists(), "something was written");
+}
