@@ -22,8 +22,8 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     let mut wrong = Vec::new();
     for path in &arguments.files {
         match file::open(path, &arguments.overrides, registry) {
-            Ok(ready) => {
-                for one in &ready {
+            Ok(opened) => {
+                for one in &opened.ready {
                     let trial = one.study.as_ref().map(|(_, trial)| format!(" ({trial})"));
                     let (nodes, stages) = (one.graph.order.len(), one.graph.stages.len());
                     let title = path.display();
@@ -31,6 +31,9 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
                         "{title}{}: ok, {nodes} nodes, {stages} stages\n",
                         trial.unwrap_or_default()
                     ));
+                }
+                if let Some(most) = file::most(&opened) {
+                    print(&format!("{}: {most}\n", path.display()));
                 }
             }
             Err(Failure::Input(message) | Failure::Running(message)) => wrong.push(message),

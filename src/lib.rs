@@ -15,7 +15,9 @@ mod plan;
 mod plugins;
 mod progress;
 mod query;
+mod queue;
 mod run;
+mod search;
 mod table;
 
 use std::io::IsTerminal;

@@ -8,8 +8,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::features::FeatureCache;
 use crate::graph::{Graph, Source, Stage};
 use crate::spec::Weights;
+use crate::weights::{Files, WeightsError};
 
 /// Raised when the same configuration comes to give other numbers.
 const ENGINE: u32 = 1;
@@ -73,19 +75,33 @@ pub fn stage(
         "start": start,
         "index": index,
         "before": before,
-        "trains": trained_ids(graph, stage),
+        "trains": trained(graph, stage),
         "data": { "plugin": stage.data.identity, "fingerprint": fingerprint },
         "recipe": recipe(stage),
     })
 }
 
-/// The ids of a stage's trained nodes, sorted. One without parameters is not trained, listed or not.
-fn trained_ids(graph: &Graph, stage: &Stage) -> Vec<String> {
-    let nodes = stage.trains.iter().map(|&index| &graph.dag[index]);
-    let trained = nodes.filter(|node| !node.params.is_empty());
-    let mut ids: Vec<String> = trained.map(|node| node.id.clone()).collect();
-    ids.sort();
-    ids
+/// A stage's trained nodes, sorted by their ids; of one that is trained in part, with its trained
+/// parameters. One without parameters is not trained, listed or not.
+fn trained(graph: &Graph, stage: &Stage) -> Vec<Value> {
+    let mut trained: Vec<(&str, Value)> = Vec::new();
+    for &index in &stage.trains {
+        let node = &graph.dag[index];
+        if node.params.is_empty() {
+            continue;
+        }
+        let value = match stage.parts.get(&index) {
+            None => json!(node.id),
+            Some(part) => {
+                let params = node.params.iter().zip(part).filter(|(_, trained)| **trained);
+                let names: Vec<&str> = params.map(|(param, _)| param.name.as_str()).collect();
+                json!({ "node": node.id, "parameters": names })
+            }
+        };
+        trained.push((&node.id, value));
+    }
+    trained.sort_by_key(|(id, _)| *id);
+    trained.into_iter().map(|(_, value)| value).collect()
 }
 
 /// The nodes' ids, configurations and inputs, independent of their order in the file.
@@ -128,17 +144,25 @@ fn recipe(stage: &Stage) -> Value {
     if spec.flip {
         recipe["flip"] = json!(true);
     }
+    if spec.feature_cache == FeatureCache::F16 {
+        recipe["feature_cache"] = json!(spec.feature_cache);
+    }
     recipe
 }
 
-/// What a checkpoint file is: the hash of its bytes and the prefix that is taken from it.
+/// What a checkpoint is: the hash of its bytes (of all shards, one after the other) and the prefix
+/// that is taken from it.
 ///
 /// # Errors
-/// The file can't be read.
-pub fn file(path: &Path, weights: &Weights) -> std::io::Result<Value> {
+/// A file can't be read.
+pub fn file(path: &Path, weights: &Weights) -> Result<Value, WeightsError> {
     let mut hasher = blake3::Hasher::new();
-    let mut reader = std::fs::File::open(path)?;
-    std::io::copy(&mut reader, &mut hasher)?;
+    for part in Files::parts(path)? {
+        let reader = std::fs::File::open(&part);
+        reader
+            .and_then(|mut reader| std::io::copy(&mut reader, &mut hasher))
+            .map_err(|error| WeightsError::Io { path: part, error })?;
+    }
     let prefix = match weights {
         Weights::File { prefix, .. } => prefix.as_str(),
         Weights::Random | Weights::From { .. } => "",

@@ -1,16 +1,19 @@
 //! From a graph to tensors: every node's module, its parameters initialised from the seed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use petgraph::graph::NodeIndex;
+
 use crate::data::preprocess::ImageSpec;
-use crate::graph::{Graph, Source};
+use crate::graph::{Graph, Source, Stage};
 use crate::nn::{Store, ops};
 use crate::registry::{
     Encoder, Features, Fusion, KvCache, Llm, MapShape, NoTap, Plugin, Projector, Tap, TokensShape,
 };
 use crate::seed;
 use crate::tensor::{Dev, Param, Result, Tape, Tensor, TensorError};
-use crate::weights::WeightsError;
+use crate::weights::{Files, Keys, WeightsError, load_files};
 
 /// Why a model can't be built.
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +51,36 @@ pub enum ModelError {
 }
 
 enum Module {
-    /// With the position of its image among the model's [`Model::images`].
-    Encoder(Box<dyn Encoder>, usize),
+    Encoder { module: Box<dyn Encoder>, promise: Encodes },
     Fusion(Box<dyn Fusion>),
     Projector(Box<dyn Projector>),
     Llm(Box<dyn Llm>),
+}
+
+/// What is known of an encoder beside its module.
+#[derive(Debug, Clone)]
+pub struct Encodes {
+    /// The position of its image among [`Model::images`].
+    pub image: usize,
+    /// The shape of its features.
+    pub shape: MapShape,
+    /// Whether a fusion reads its pyramid.
+    pub pyramid: bool,
+    /// Whether a fusion injects between its blocks.
+    pub injected: bool,
+    /// Its plugin's name, version and fields.
+    pub identity: serde_json::Value,
+}
+
+/// Why pictures can't be seen.
+#[derive(Debug, thiserror::Error)]
+pub enum SeeError {
+    /// A plugin broke its promise, or the device fails.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// Kept features can't be written.
+    #[error("the feature cache: {0}")]
+    Features(#[from] crate::features::ShelfError),
 }
 
 /// What flows between nodes.
@@ -68,9 +96,14 @@ pub struct ModelNode {
     pub id: String,
     /// Its parameters, under the names of its reference checkpoint.
     pub params: Vec<Param>,
+    /// What checkpoints of its reference have beside or instead of those names.
+    pub keys: Keys,
+    index: NodeIndex,
     module: Module,
     /// Positions in [`Model::nodes`], in the order of `from`.
     inputs: Vec<usize>,
+    /// The fusion that injects between its blocks, by its position in [`Model::nodes`].
+    injector: Option<usize>,
 }
 
 /// Every node's module, in the order in which they run.
@@ -97,23 +130,34 @@ pub fn build(graph: &Graph, dev: &Dev) -> std::result::Result<Model, ModelError>
     };
     for &index in &graph.order {
         let node = &graph.dag[index];
+        let place = |node| graph.order.iter().position(|done| *done == node);
         let position = |source: &Source| match source {
-            Source::Node(input) => graph.order.iter().position(|done| done == input),
+            Source::Node(input) => place(*input),
             Source::Image | Source::Text => None,
         };
         let inputs = node.inputs.iter().filter_map(position).collect();
+        let injector = graph.injector(index).and_then(place);
         let mut store = Store::new(dev, seed::derive(graph.seed, &node.id));
         let module = build_module(graph, index, &mut store, &mut model.images)
             .map_err(|error| ModelError::Build { node: node.id.clone(), error })?;
         let params = store.into_params();
-        model.nodes.push(ModelNode { id: node.id.clone(), params, module, inputs });
+        let keys = node.plugin.keys();
+        model.nodes.push(ModelNode {
+            id: node.id.clone(),
+            params,
+            keys,
+            index,
+            module,
+            inputs,
+            injector,
+        });
     }
     Ok(model)
 }
 
 fn build_module(
     graph: &Graph,
-    index: petgraph::graph::NodeIndex,
+    index: NodeIndex,
     store: &mut Store,
     images: &mut Vec<ImageSpec>,
 ) -> Result<Module> {
@@ -129,7 +173,14 @@ fn build_module(
                 images.push(spec);
                 images.len() - 1
             });
-            Module::Encoder(config.build(&mut root)?, image)
+            let promise = Encodes {
+                image,
+                shape: graph.map_shape(index),
+                pyramid: graph.pyramid_is_read(index),
+                injected: graph.injector(index).is_some(),
+                identity: node.identity.clone(),
+            };
+            Module::Encoder { module: config.build(&mut root)?, promise }
         }
         Plugin::Fusion(config) => {
             let inputs: Vec<MapShape> = graph.map_inputs(index);
@@ -145,14 +196,44 @@ fn build_module(
     })
 }
 
+impl ModelNode {
+    /// Sets its parameters from a checkpoint: what stands there under `prefix`.
+    ///
+    /// # Errors
+    /// A checkpoint that can't be read or doesn't fit.
+    pub fn load(&self, path: &std::path::Path, prefix: &str) -> Result<(), ModelError> {
+        let loaded = Files::open(path)
+            .and_then(|files| load_files(&self.params, &files, prefix, &self.keys));
+        loaded.map_err(|error| ModelError::Weights { node: self.id.clone(), error })
+    }
+}
+
 impl Model {
-    /// Hangs the parameters of the given nodes on `tape` and freezes all others.
-    pub fn train(&self, nodes: &[&str], tape: &Tape) {
+    /// Hangs the parameters that a stage trains on `tape` and freezes all others.
+    pub fn train(&self, stage: &Stage, tape: &Tape) {
         for node in &self.nodes {
-            let tape =
-                if nodes.contains(&node.id.as_str()) { tape.clone() } else { Tape::default() };
-            node.params.iter().for_each(|param| param.set_tape(&tape));
+            for (i, param) in node.params.iter().enumerate() {
+                let trained = stage.trains_param(node.index, i);
+                param.set_tape(&if trained { tape.clone() } else { Tape::default() });
+            }
         }
+    }
+
+    /// Freezes every parameter.
+    pub fn freeze(&self) {
+        let params = self.nodes.iter().flat_map(|node| &node.params);
+        params.for_each(|param| param.set_tape(&Tape::default()));
+    }
+
+    /// Every parameter that is being trained, with its node's id and its learning rate.
+    pub fn trained<'a>(
+        &'a self,
+        stage: &'a Stage,
+    ) -> impl Iterator<Item = (&'a str, &'a Param, f64)> {
+        self.nodes.iter().flat_map(|node| {
+            let params = node.params.iter().enumerate().filter(|(_, param)| param.trained());
+            params.map(|(i, param)| (node.id.as_str(), param, stage.lr(node.index, i)))
+        })
     }
 
     /// The device on which the model lives.
@@ -181,6 +262,38 @@ impl Model {
         self.see_tapped(images, &mut |_, _| {})
     }
 
+    /// Like [`Model::see`], with the features of some encoders given, by position in
+    /// [`Model::nodes`]. An image is needed where an encoder that is not given reads it.
+    ///
+    /// # Errors
+    /// A plugin broke its promise, or the device fails.
+    pub fn see_given(
+        &self,
+        images: &[Option<Tensor>],
+        given: BTreeMap<usize, Features>,
+    ) -> Result<Tensor> {
+        self.flow(images, given, &mut |_, _| {})
+    }
+
+    /// The features that the encoder at `position` in [`Model::nodes`] sees; nothing is injected.
+    ///
+    /// # Errors
+    /// It is no encoder, or broke its promise, or the device fails.
+    pub fn encode(&self, position: usize, image: &Tensor) -> Result<Features> {
+        match self.nodes.get(position).map(|node| &node.module) {
+            Some(Module::Encoder { module, .. }) => module.forward(image, &mut NoTap),
+            _ => Err(broken("not an encoder")),
+        }
+    }
+
+    /// What the encoder at `position` promises; `None` if it is none.
+    pub fn encodes(&self, position: usize) -> Option<&Encodes> {
+        match &self.nodes.get(position)?.module {
+            Module::Encoder { promise, .. } => Some(promise),
+            _ => None,
+        }
+    }
+
     /// Like [`Model::see`], showing every node's output to `look` by its id.
     ///
     /// # Errors
@@ -190,9 +303,22 @@ impl Model {
         images: &[Tensor],
         look: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Tensor> {
+        let images: Vec<_> = images.iter().cloned().map(Some).collect();
+        self.flow(&images, BTreeMap::new(), look)
+    }
+
+    fn flow(
+        &self,
+        images: &[Option<Tensor>],
+        mut given: BTreeMap<usize, Features>,
+        look: &mut dyn FnMut(&str, &Tensor),
+    ) -> Result<Tensor> {
         let mut values: Vec<Option<Value>> = Vec::with_capacity(self.nodes.len());
-        for node in &self.nodes {
-            let value = self.run(node, images, &values)?;
+        for (position, node) in self.nodes.iter().enumerate() {
+            let value = match given.remove(&position) {
+                Some(features) => Some(Value::Features(features)),
+                None => self.run(node, images, &values)?,
+            };
             match &value {
                 Some(Value::Features(features)) => look(&node.id, &features.map),
                 Some(Value::Tokens(tokens)) => look(&node.id, tokens),
@@ -211,27 +337,36 @@ impl Model {
     fn run(
         &self,
         node: &ModelNode,
-        images: &[Tensor],
+        images: &[Option<Tensor>],
         values: &[Option<Value>],
     ) -> Result<Option<Value>> {
         let input = |i: usize| {
             values.get(i).cloned().flatten().ok_or_else(|| broken("an input is missing"))
         };
+        let features = |i: usize| match input(i)? {
+            Value::Features(features) => Ok(features),
+            Value::Tokens(_) => Err(broken("a fusion joins feature maps")),
+        };
         Ok(Some(match &node.module {
-            Module::Encoder(encoder, image) => {
-                let image = images.get(*image).ok_or_else(|| broken("an image is missing"))?;
-                Value::Features(encoder.forward(image, &mut NoTap)?)
+            Module::Encoder { module: encoder, promise } => {
+                let image = images.get(promise.image).and_then(Option::as_ref);
+                let image = image.ok_or_else(|| broken("an image is missing"))?;
+                let Some(injector) = node.injector.and_then(|i| self.nodes.get(i)) else {
+                    return Ok(Some(Value::Features(encoder.forward(image, &mut NoTap)?)));
+                };
+                let Module::Fusion(fusion) = &injector.module else {
+                    return Err(broken("only a fusion injects"));
+                };
+                // Its other inputs are there: the graph's order runs the injected one last.
+                let is_other = |i: &&usize| self.nodes.get(**i).is_some_and(|n| n.id != node.id);
+                let others = injector.inputs.iter().filter(is_other);
+                let others = others.map(|&i| features(i)).collect::<Result<Vec<_>>>()?;
+                let mut tap = fusion.tap(&others)?;
+                Value::Features(encoder.forward(image, tap.as_mut())?)
             }
             Module::Fusion(fusion) => {
-                let features = node
-                    .inputs
-                    .iter()
-                    .map(|&i| match input(i)? {
-                        Value::Features(features) => Ok(features),
-                        Value::Tokens(_) => Err(broken("a fusion joins feature maps")),
-                    })
-                    .collect::<Result<Vec<_>>>()?;
-                Value::Tokens(fusion.forward(&features)?)
+                let inputs = node.inputs.iter().map(|&i| features(i));
+                Value::Tokens(fusion.forward(&inputs.collect::<Result<Vec<_>>>()?)?)
             }
             Module::Projector(projector) => {
                 let first = *node.inputs.first().ok_or_else(|| broken("an input is missing"))?;

@@ -7,7 +7,7 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -224,6 +224,9 @@ pub struct Manifest {
     pub study: Option<String>,
     /// What tells it from the other trials of its study; the experiment's name otherwise.
     pub trial: String,
+    /// Its place among its study's trials, from 0.
+    #[serde(default)]
+    pub position: Option<u64>,
     /// The root of every use of chance.
     pub seed: u64,
     /// The varied fields of a trial and their values.
@@ -260,6 +263,10 @@ pub struct Manifest {
     pub machine: Machine,
     /// Its stages.
     pub stages: Vec<StageRecord>,
+    /// The stages of the experiments that it takes weights from, and of those that they do, each
+    /// once: those that they take weights from first.
+    #[serde(default)]
+    pub sources: Vec<StageRecord>,
     /// Its scores.
     pub scores: Vec<Score>,
 }
@@ -361,21 +368,39 @@ pub fn machine(threads: usize) -> Machine {
 }
 
 /// Locks a folder of results for as long as the result lives (the system unlocks it if we die), and
-/// removes the half-written files of a process that died in it.
+/// removes the half-written files of a process that died in it. Waits for whoever has it.
 ///
 /// # Errors
 /// What the system says.
 pub fn claim(folder: &Path) -> Result<File, RecordError> {
+    if let Some(file) = try_claim(folder)? {
+        return Ok(file);
+    }
+    tracing::info!(folder = %folder.display(), "waiting for another process");
+    let path = folder.join(LOCK);
+    let fail = |error: std::io::Error| RecordError::new(&path, error);
+    let file = File::create(&path).map_err(fail)?;
+    file.lock().map_err(fail)?;
+    remove(folder, &|name| name.ends_with(TEMPORARY))?;
+    Ok(file)
+}
+
+/// Like [`claim`], but `None` if another process, or another worker of this one, has the folder.
+///
+/// # Errors
+/// What the system says.
+pub fn try_claim(folder: &Path) -> Result<Option<File>, RecordError> {
     let path = folder.join(LOCK);
     let fail = |error: std::io::Error| RecordError::new(&path, error);
     std::fs::create_dir_all(folder).map_err(fail)?;
     let file = File::create(&path).map_err(fail)?;
-    if file.try_lock().is_err() {
-        tracing::info!(folder = %folder.display(), "waiting for another process");
-        file.lock().map_err(fail)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(fail(error)),
     }
     remove(folder, &|name| name.ends_with(TEMPORARY))?;
-    Ok(file)
+    Ok(Some(file))
 }
 
 /// Removes the files in a claimed folder and in those within it, but not its lock.

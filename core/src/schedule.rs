@@ -3,7 +3,8 @@
 //!
 //! A node *trains* if the stage lists it and it has parameters. A node *records* if gradients must
 //! pass through it: if it trains, or if any of its inputs records. A frozen LLM behind a trained
-//! projector records and is not trained. The nodes that don't record are the frozen prefix: their
+//! projector records and is not trained; so does a frozen encoder into which a trained fusion injects.
+//! The nodes that don't record are the frozen prefix: their
 //! outputs depend on the sample alone.
 
 use std::fmt;
@@ -27,12 +28,20 @@ pub struct Planned {
     pub output: Port,
     /// Its parameters, in values.
     pub parameters: u64,
-    /// Whether it gets updates.
+    /// Whether it gets updates, all of it or a part.
     pub trained: bool,
+    /// Its parameters that do, in values.
+    pub parameters_trained: u64,
     /// Whether gradients pass through it.
     pub records: bool,
     /// What its forward pass costs per sample.
     pub cost: Cost,
+    /// The fusion that injects between its blocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub injected_by: Option<String>,
+    /// Whether something that it reads, or that is injected into it, needs a gradient.
+    #[serde(skip)]
+    behind: bool,
     #[serde(skip)]
     index: NodeIndex,
 }
@@ -60,12 +69,22 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
     let mut nodes: Vec<Planned> = Vec::new();
     for &index in &graph.order {
         let node = &graph.dag[index];
-        let trained =
-            spec.is_some_and(|stage| stage.trains.contains(&index)) && !node.params.is_empty();
-        let behind = node.inputs.iter().any(|source| match source {
-            Source::Node(input) => nodes.iter().any(|done| done.index == *input && done.records),
-            Source::Image | Source::Text => false,
-        });
+        let trained_values = |index: NodeIndex| {
+            let updated = |(i, _): &(usize, _)| spec.is_some_and(|s| s.trains_param(index, *i));
+            let params = graph.dag[index].params.iter().enumerate().filter(updated);
+            sum(params.map(|(_, param)| param.len() as u64))
+        };
+        let recorded = |index: NodeIndex| {
+            graph.dag[index].inputs.iter().any(|source| match source {
+                Source::Node(input) => nodes.iter().any(|n| n.index == *input && n.records),
+                Source::Image | Source::Text => false,
+            })
+        };
+        let injector = graph.injector(index);
+        let parameters_trained = trained_values(index);
+        let trained = parameters_trained > 0;
+        let behind =
+            recorded(index) || injector.is_some_and(|f| trained_values(f) > 0 || recorded(f));
         nodes.push(Planned {
             id: node.id.clone(),
             plugin: node.name.clone(),
@@ -73,8 +92,11 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
             output: node.output.clone(),
             parameters: node.parameters() as u64,
             trained,
+            parameters_trained,
             records: trained || behind,
             cost: node.cost,
+            injected_by: injector.map(|fusion| graph.dag[fusion].id.clone()),
+            behind,
             index,
         });
     }
@@ -91,9 +113,9 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
 impl Schedule {
     /// Parameters that get updates, and those that don't.
     pub fn parameters(&self) -> (u64, u64) {
-        let of =
-            |trained| sum(self.nodes.iter().filter(|n| n.trained == trained).map(|n| n.parameters));
-        (of(true), of(false))
+        let trained = sum(self.nodes.iter().map(|n| n.parameters_trained));
+        let frozen = self.nodes.iter().map(|n| n.parameters - n.parameters_trained);
+        (trained, sum(frozen))
     }
 
     /// The ids of the frozen prefix: what can be computed once per sample.
@@ -105,10 +127,7 @@ impl Schedule {
     /// the input gradient, for those that train the weight gradient; under gradient checkpointing
     /// the blocks' forward pass twice.
     pub fn flops_per_sample(&self) -> u64 {
-        let passes = |node: &Planned| {
-            let through = self.nodes.iter().any(|n| n.records && node.inputs.contains(&n.id));
-            1 + u64::from(through) + u64::from(node.trained)
-        };
+        let passes = |node: &Planned| 1 + u64::from(node.behind) + u64::from(node.trained);
         let again = |node: &Planned| match self.gradient_checkpointing && node.records {
             true => node.cost.block_flops,
             false => 0,
@@ -119,8 +138,8 @@ impl Schedule {
 
     /// Bytes of weights, gradients and optimiser moments.
     pub fn state_bytes(&self) -> u64 {
-        let bytes = |n: &Planned| n.parameters.saturating_mul(if n.trained { 16 } else { 4 });
-        sum(self.nodes.iter().map(bytes))
+        let (trained, frozen) = self.parameters();
+        trained.saturating_mul(16).saturating_add(frozen.saturating_mul(4))
     }
 
     /// Bytes of activations at the peak of a step: all that recording nodes keep, and the largest
@@ -188,16 +207,19 @@ impl fmt::Display for Schedule {
 
 impl Planned {
     fn row(&self) -> [String; 6] {
+        let in_part = format!("trained in part ({})", count(self.parameters_trained));
         let state = match (self.trained, self.records) {
+            (true, _) if self.parameters_trained < self.parameters => &in_part,
             (true, _) => "trained",
             (false, true) => "frozen, passes gradients",
             (false, false) => "frozen",
         };
         let state = if self.parameters == 0 && !self.records { "" } else { state };
+        let injected = self.injected_by.iter().map(|fusion| format!(" + {fusion}"));
         [
             self.id.clone(),
             self.plugin.clone(),
-            self.inputs.join(", "),
+            injected.fold(self.inputs.join(", "), |text, more| text + &more),
             self.output.to_string(),
             count(self.parameters),
             if self.parameters == 0 && state == "frozen, passes gradients" {
@@ -252,6 +274,9 @@ pub fn dot(schedule: &Schedule) -> String {
             id = node.id,
             plugin = node.plugin
         );
+        if let Some(fusion) = &node.injected_by {
+            text += &format!("  \"{fusion}\" -> \"{}\" [style = dashed];\n", node.id);
+        }
         for input in &node.inputs {
             let label = schedule.nodes.iter().find(|n| n.id == *input);
             let label = label.map(|n| n.output.to_string()).unwrap_or_default();

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use eagle_core::nn::Store;
 use eagle_core::registry::{
-    Configured, Features, Kind, MapShape, NoTap, Plugin, Registry, TokensShape,
+    Configured, Features, Fusion, Kind, MapShape, NoTap, Plugin, Registry, Tap, TokensShape,
 };
 use eagle_core::seed::Rng;
 use eagle_core::tensor::{Dev, Param, Result, Tape, Tensor};
@@ -40,7 +40,25 @@ fn random(shape: &[usize], seed: u64) -> Tensor {
 /// The two experts' maps that fusions join.
 fn experts() -> Vec<MapShape> {
     let pyramid = MapShape { pyramid: vec![(8, 8, 4)], ..MapShape::on_grid((4, 4), 6) };
-    vec![MapShape::on_grid((3, 3), 8), pyramid]
+    vec![MapShape::on_grid((3, 3), 8).with_blocks(BLOCKS), pyramid]
+}
+
+/// The blocks of the first expert, between which fusions may inject; each gives its input plus 1.
+const BLOCKS: usize = 5;
+
+/// The experts' features, the one that the fusion injects into run through its blocks.
+fn seen(module: &dyn Fusion, injects: Option<usize>, inputs: &[MapShape]) -> Result<Vec<Features>> {
+    let mut seen: Vec<_> = inputs.iter().zip(1..).map(|(shape, i)| features(shape, i)).collect();
+    let Some(into) = injects else { return Ok(seen) };
+    let others = seen.iter().enumerate().filter(|(i, _)| *i != into).map(|(_, f)| f.clone());
+    let mut tap = module.tap(&others.collect::<Vec<_>>())?;
+    for block in 0..inputs[into].blocks {
+        let ones =
+            Tensor::new(&Dev::default(), vec![1.0; seen[into].map.len()], seen[into].map.shape())?;
+        let x = eagle_core::nn::ops::add(&seen[into].map, &ones)?;
+        seen[into].map = tap.after_block(block, inputs[into].blocks, x)?;
+    }
+    Ok(seen)
 }
 
 fn features(shape: &MapShape, seed: u64) -> Features {
@@ -96,9 +114,7 @@ fn build(text: &str) -> Built {
                 params: store.into_params(),
                 promise: [BATCH, shape.tokens, shape.width],
                 forward: Box::new(move || {
-                    let maps: Vec<Features> =
-                        inputs.iter().zip(1..).map(|(shape, i)| features(shape, i)).collect();
-                    module.forward(&maps)
+                    module.forward(&seen(module.as_ref(), config.injects(), &inputs)?)
                 }),
             }
         }
@@ -221,6 +237,45 @@ fn the_real_shape_is_the_promised_one() {
         assert_eq!(out.shape(), built.promise, "{text}");
         assert!(out.host().iter().all(|value| value.is_finite()), "{text}: not finite");
     }
+}
+
+/// Notes what passes.
+#[derive(Default)]
+struct Blocks(Vec<(usize, usize, Vec<usize>)>);
+
+impl Tap for Blocks {
+    fn after_block(&mut self, index: usize, count: usize, x: Tensor) -> Result<Tensor> {
+        self.0.push((index, count, x.shape().to_vec()));
+        Ok(x)
+    }
+}
+
+#[test]
+fn promised_blocks_are_shown_to_taps_in_order_on_the_promised_grid() {
+    let mut promising = 0;
+    for text in small() {
+        let Plugin::Encoder(config) = configured(text).1.plugin else { continue };
+        let shape = config.output().expect(text);
+        let module = config.build(&mut Store::new(&Dev::default(), 7).root()).expect(text);
+        let side = config.image().size;
+        let mut blocks = Blocks::default();
+        module.forward(&random(&[BATCH, 3, side, side], 1), &mut blocks).expect(text);
+        for (i, (index, count, _)) in blocks.0.iter().enumerate() {
+            assert_eq!((*index, *count), (i, blocks.0.len()), "{text}");
+        }
+        if shape.blocks == 0 {
+            continue;
+        }
+        promising += 1;
+        assert_eq!(blocks.0.len(), shape.blocks, "{text}");
+        for (_, _, seen) in &blocks.0 {
+            let vectors: usize = seen[1..seen.len() - 1].iter().product();
+            assert_eq!((seen[0], seen.last()), (BATCH, Some(&shape.width)), "{text}");
+            let grid = shape.grid.map_or(shape.tokens, |(h, w)| h * w);
+            assert!(vectors >= grid, "{text}: {vectors} vectors, {grid} on the grid");
+        }
+    }
+    assert!(promising > 0, "no encoder promises blocks");
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub struct Manifest {
     pub experiment: String,
     pub study: Option<String>,
     pub trial: String,
+    pub position: Option<i64>,
     pub seed: i64,
     #[serde(default)]
     pub axes: BTreeMap<String, String>,
@@ -40,7 +41,26 @@ pub struct Manifest {
     #[serde(default)]
     pub machine: Machine,
     #[serde(default)]
+    pub stages: Vec<Stage>,
+    #[serde(default)]
+    pub sources: Vec<Stage>,
+    #[serde(default)]
     pub scores: Vec<Score>,
+}
+
+impl Manifest {
+    /// Optimiser steps of its own stages, and with those of the experiments that it takes weights
+    /// from.
+    pub fn steps(&self) -> (i64, i64) {
+        let sum = |stages: &[Stage]| stages.iter().map(|stage| stage.steps).sum::<i64>();
+        (sum(&self.stages), sum(&self.stages) + sum(&self.sources))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Stage {
+    #[serde(default)]
+    pub steps: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

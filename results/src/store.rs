@@ -70,6 +70,10 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ResultsError> {
 pub fn fingerprint(runs: &Path, folders: &[PathBuf]) -> Result<String, ResultsError> {
     let mut hash = blake3::Hasher::new();
     hash.update(&crate::schema::FRAMES_VERSION.to_le_bytes());
+    // A column that was added since leaves the version alone.
+    for table in crate::schema::schema() {
+        hash.update(table.to_string().as_bytes());
+    }
     for folder in folders {
         let files = [folder.join("manifest.json"), folder.join("metrics.jsonl")];
         for path in files.into_iter().chain(list(&folder.join("predictions"))?) {

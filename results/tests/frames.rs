@@ -148,6 +148,16 @@ fn a_finished_run_that_answers_a_sample_twice_is_an_error() {
 }
 
 #[test]
+fn steps_are_those_of_a_run_and_with_those_of_its_sources() {
+    let results = two_runs();
+    let stage = |steps: i64| json!({"name": "s", "id": "x", "steps": steps});
+    results.edit("LlavaHr-1", json!({"stages": [stage(2), stage(5)], "sources": [stage(30)]}));
+    let sql = "SELECT steps, steps_from_scratch FROM runs WHERE run = 'LlavaHr-1'";
+    let frame = query(results.out(), sql).unwrap();
+    assert_eq!(frame.render(&Format::Csv).unwrap().lines().nth(1), Some("7,37"));
+}
+
+#[test]
 fn the_digest_sets_times_memory_and_machines_aside_and_nothing_else() {
     let (one, other) = (two_runs(), two_runs());
     let later = json!({"started": "2027-05-05T00:00:00Z", "seconds": 99.0, "peak_bytes": 7,

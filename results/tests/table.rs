@@ -148,6 +148,41 @@ fn unfinished_runs_and_repeated_seeds_count_once_and_are_named() {
 }
 
 #[test]
+fn what_failed_before_it_was_done_is_no_note_and_what_failed_after_it_is_one() {
+    let results = fusion();
+    // Another run of the same trial and seed: its data was repaired in between.
+    results.edit(
+        "LlavaHr-2",
+        json!({"status": "failed", "error": "broken picture", "seed": 1,
+                                     "started": "2026-01-01T09:00:00Z"}),
+    );
+    let notes = |results: &Results| {
+        let table = table(results.out(), "fusion", &TableOptions::default()).unwrap();
+        table.notes.join("\n")
+    };
+    assert!(!notes(&results).contains("broken picture"), "{}", notes(&results));
+    results.edit("LlavaHr-2", json!({"started": "2027-01-01T09:00:00Z"}));
+    assert!(notes(&results).contains("broken picture"), "{}", notes(&results));
+}
+
+#[test]
+fn rows_stand_in_the_order_of_the_study_whichever_trial_was_started_first() {
+    let results = fusion();
+    let first = |results: &Results| {
+        let table = table(results.out(), "fusion", &TableOptions::default()).unwrap();
+        table.baseline.unwrap()
+    };
+    assert_eq!(first(&results), "ChannelConcat(grid: 8)");
+    for run in ["LlavaHr-1", "LlavaHr-2"] {
+        results.edit(run, json!({"position": 0}));
+    }
+    for run in ["ChannelConcat-1", "ChannelConcat-2"] {
+        results.edit(run, json!({"position": 1}));
+    }
+    assert_eq!(first(&results), "LlavaHr()");
+}
+
+#[test]
 fn a_table_of_an_experiment_takes_its_trials() {
     let table = table(fusion().out(), "x2", &TableOptions::default()).unwrap();
     assert_eq!(table.rows.iter().filter(|r| r.kind == RowKind::Model).count(), 2);

@@ -23,10 +23,10 @@ impl fmt::Display for Graph {
             grouped(cost.flops as usize)
         )?;
         for stage in &self.stages {
-            let ids: Vec<&str> =
-                stage.trains.iter().map(|&node| self.dag[node].id.as_str()).collect();
+            let targets: Vec<&str> =
+                stage.spec.train.iter().map(|target| target.value.as_str()).collect();
             let (name, data) = (&stage.spec.name.value, &stage.data.name);
-            writeln!(f, "stage {name}: trains {} on {data}", ids.join(", "))?;
+            writeln!(f, "stage {name}: trains {} on {data}", targets.join(", "))?;
         }
         if !self.benchmarks.is_empty() {
             let names: Vec<&str> = self.benchmarks.iter().map(|b| b.name.as_str()).collect();

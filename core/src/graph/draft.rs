@@ -12,7 +12,7 @@ use super::configure::{Known, configure};
 use super::reach::Reach;
 use super::{Benchmark, Graph, Node, Port, Source, Stage};
 use crate::nn::ParamShape;
-use crate::registry::{Cost, Kind, Registry};
+use crate::registry::{Cost, Kind, Plugin, Registry};
 use crate::spec::{Experiment, NodeSpec, Problem, Weights};
 use crate::text::Template;
 
@@ -93,6 +93,18 @@ impl<'a> Draft<'a> {
     /// The first node of this id.
     pub fn find(&self, id: &str) -> Option<usize> {
         self.nodes.iter().position(|node| node.spec.id.value == id)
+    }
+
+    /// The node into which a fusion injects.
+    pub fn injected(&self, fusion: usize) -> Option<usize> {
+        let part = &self.nodes[fusion];
+        let Some(Plugin::Fusion(config)) = part.known.as_ref()?.config.as_ref() else {
+            return None;
+        };
+        match part.inputs.get(config.injects()?) {
+            Some(Some(Input::Node(node))) => Some(*node),
+            _ => None,
+        }
     }
 
     /// Every id that could be read.

@@ -5,6 +5,7 @@ mod display;
 mod draft;
 mod field;
 mod names;
+mod parts;
 mod ports;
 mod reach;
 mod shapes;
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use study::link_study;
+pub use study::{LinkedStudy, link_study};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -46,7 +47,7 @@ pub struct Graph {
     pub seed: u64,
     /// The nodes; an edge leads from a node to one that reads it.
     pub dag: DiGraph<Node, ()>,
-    /// Every node after its inputs, otherwise in the file's order.
+    /// Every node after its inputs and after what is injected into it, otherwise in the file's order.
     pub order: Vec<NodeIndex>,
     /// The LLM.
     pub llm: NodeIndex,
@@ -117,8 +118,25 @@ pub struct Stage {
     pub spec: StageSpec,
     /// The nodes that get updates, in the order of the graph.
     pub trains: Vec<NodeIndex>,
+    /// Of those that are trained in part: which of their parameters.
+    pub parts: BTreeMap<NodeIndex, Vec<bool>>,
+    /// Learning rates of their own: for these parameters of a node; a later one overrules.
+    pub rates: Vec<(NodeIndex, Vec<bool>, f64)>,
     /// What it trains on.
     pub data: Data,
+}
+
+impl Stage {
+    /// Whether parameter number `param` of a node gets updates.
+    pub fn trains_param(&self, node: NodeIndex, param: usize) -> bool {
+        self.trains.contains(&node) && self.parts.get(&node).is_none_or(|part| part[param])
+    }
+
+    /// The highest learning rate of parameter number `param` of a node.
+    pub fn lr(&self, node: NodeIndex, param: usize) -> f64 {
+        let own = self.rates.iter().rev().find(|(of, params, _)| *of == node && params[param]);
+        own.map_or(self.spec.lr, |(_, _, lr)| *lr)
+    }
 }
 
 /// A configured data set.

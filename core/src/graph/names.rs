@@ -66,7 +66,14 @@ pub(super) fn unknown_node(draft: &mut Draft<'_>, name: &Spanned<String>, valid:
     draft.problems.push(problem.help(did_you_mean(&name.value, "nodes", valid)));
 }
 
-/// Every node after its inputs, otherwise in the file's order.
+/// The other inputs of a fusion that injects into `node`: they must run before it.
+fn injected_after(draft: &Draft<'_>, node: usize) -> Vec<usize> {
+    let fusions = (0..draft.nodes.len()).filter(|&fusion| draft.injected(fusion) == Some(node));
+    let others = fusions.flat_map(|fusion| reads(draft, fusion));
+    others.map(|(_, other)| other).filter(|&other| other != node).collect()
+}
+
+/// Every node after its inputs and after what is injected into it, otherwise in the file's order.
 fn order(draft: &mut Draft<'_>) {
     let mut placed = vec![false; draft.nodes.len()];
     loop {
@@ -77,6 +84,7 @@ fn order(draft: &mut Draft<'_>) {
                     Input::Node(node) => placed[*node],
                     _ => true,
                 })
+                && injected_after(draft, node).iter().all(|&other| placed[other])
         };
         let Some(next) = (0..draft.nodes.len()).find(ready) else { return };
         placed[next] = true;

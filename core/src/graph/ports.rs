@@ -83,6 +83,7 @@ pub(super) fn check(draft: &mut Draft<'_>, node: usize) {
             found.extend(surplus(part, &others, &help));
         }
     }
+    found.extend(shared(draft, node));
     draft.problems.extend(found);
     if gap {
         draft.gaps.push(node);
@@ -105,6 +106,30 @@ fn unfit(
     let Input::Node(other) = input else { return Some(problem) };
     let other = &draft.nodes[other];
     Some(problem.other(other.spec.plugin.name.span.clone(), article(other.kind()?.noun())))
+}
+
+/// The problems that something else reads the encoder between whose blocks a fusion injects.
+fn shared(draft: &Draft<'_>, fusion: usize) -> Vec<Problem> {
+    let Some(encoder) = draft.injected(fusion) else { return Vec::new() };
+    let part = &draft.nodes[fusion];
+    let into = &draft.nodes[encoder].spec.id.value;
+    let mut places = Vec::new();
+    for reader in &draft.nodes {
+        let inputs = reader.inputs.iter().zip(&reader.spec.from);
+        let reads = inputs.filter(|(input, _)| **input == Some(Input::Node(encoder)));
+        places.extend(reads.map(|(_, from)| (&reader.spec.id.value, &from.span)));
+    }
+    let first = part.inputs.iter().position(|input| *input == Some(Input::Node(encoder)));
+    let own = first.map(|at| &part.spec.from[at].span);
+    places.retain(|(_, span)| Some(*span) != own);
+    let problem = |(reader, span): (&String, &Span)| {
+        let message = format!("`{reader}` can't read `{into}`, into which another node injects");
+        let text = if *reader == part.spec.id.value { "once more" } else { "reads it, too" };
+        Problem::new(message, span.clone(), text)
+            .other(part.spec.plugin.name.span.clone(), format!("changes what `{into}` gives"))
+            .help("give the other reader an encoder of its own: a second node of the same plugin")
+    };
+    places.into_iter().map(problem).collect()
 }
 
 /// The problems that there are more inputs than one.

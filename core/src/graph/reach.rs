@@ -83,7 +83,9 @@ fn orphans(draft: &mut Draft<'_>, reaches: &[bool]) {
         let message = format!("the output of `{}` doesn't reach the LLM", id.value);
         let mut problem = Problem::new(message, id.span.clone(), text);
         for stage in &draft.experiment.stages {
-            for train in stage.train.iter().filter(|train| train.value == id.value) {
+            for train in
+                stage.train.iter().filter(|train| super::parts::node_of(&train.value) == id.value)
+            {
                 problem = problem
                     .other(train.span.clone(), "so it can't be trained: no loss depends on it");
             }

@@ -1,9 +1,12 @@
 //! Stages and benchmarks: what is trained, on what, and by what the result is judged.
 
+use std::collections::BTreeMap;
+
 use petgraph::graph::NodeIndex;
 
 use super::configure::{configure, misfit};
 use super::draft::{Draft, Input};
+use super::parts;
 use super::reach::Reach;
 use super::{Benchmark, Data, Port, Stage};
 use crate::registry::{Kind, Plugin, Registry};
@@ -27,11 +30,14 @@ pub(super) fn stages(draft: &mut Draft<'_>, registry: &Registry, reach: &Reach) 
                 .help("give one of them another name"),
             );
         }
-        let trains = trains(draft, spec, reach);
-        rates(draft, spec);
+        let selected = trains(draft, spec, reach);
+        let rates = rates(draft, spec, &selected);
         length(draft, spec, reach);
         if let Some(data) = data(draft, spec, registry) {
-            stages.push(Stage { spec: spec.clone(), trains, data });
+            let order = draft.order.iter().map(|&node| NodeIndex::new(node));
+            let trains = order.filter(|node| selected.contains_key(node)).collect();
+            let parts = selected.into_iter().filter(|(_, part)| part.contains(&false)).collect();
+            stages.push(Stage { spec: spec.clone(), trains, parts, rates, data });
         }
     }
     nothing_to_do(draft);
@@ -39,29 +45,73 @@ pub(super) fn stages(draft: &mut Draft<'_>, registry: &Registry, reach: &Reach) 
     stages
 }
 
-fn trains(draft: &mut Draft<'_>, spec: &StageSpec, reach: &Reach) -> Vec<NodeIndex> {
-    let mut trained = Vec::new();
+/// Which parameters of which nodes get updates.
+type Selected = BTreeMap<NodeIndex, Vec<bool>>;
+
+fn trains(draft: &mut Draft<'_>, spec: &StageSpec, reach: &Reach) -> Selected {
+    let mut selected: Vec<(usize, Vec<bool>)> = Vec::new();
+    let mut whole = true;
     for (index, name) in spec.train.iter().enumerate() {
-        if let Some(first) = spec.train[..index].iter().find(|first| first.value == name.value) {
-            let message = format!("`{}` trains `{}` twice", spec.name.value, name.value);
-            let problem = Problem::new(message, name.span.clone(), "again here");
-            let problem = problem.other(first.span.clone(), "first here");
-            draft.problems.push(problem.help("remove one of them"));
+        let Some((node, part)) = target(draft, name) else {
+            whole = false;
             continue;
+        };
+        match selected.iter_mut().find(|(known, _)| *known == node) {
+            None => selected.push((node, part)),
+            Some((_, known)) if covers(known, &part) => {
+                let of_node = |first: &&Spanned<String>| {
+                    parts::node_of(&first.value) == parts::node_of(&name.value)
+                };
+                let message = format!("`{}` trains `{}` twice", spec.name.value, name.value);
+                let mut problem = Problem::new(message, name.span.clone(), "again here");
+                if let Some(first) = spec.train[..index].iter().find(of_node) {
+                    problem = problem.other(first.span.clone(), "first here");
+                }
+                draft.problems.push(problem.help("remove one of them"));
+            }
+            Some((_, known)) => known.iter_mut().zip(part).for_each(|(known, more)| *known |= more),
         }
-        let Some(node) = named(draft, name) else { continue };
-        trained.push(node);
     }
+    let trained: Vec<usize> = selected.iter().map(|(node, _)| *node).collect();
+    if whole {
+        trains_nothing(draft, spec, reach, &trained);
+    }
+    selected.into_iter().map(|(node, part)| (NodeIndex::new(node), part)).collect()
+}
+
+fn covers(known: &[bool], part: &[bool]) -> bool {
+    known.iter().zip(part).all(|(known, part)| *known || !*part)
+}
+
+/// The node and the parameters that `"clip"` or `"clip.blocks[-6:]"` means; reported if unknown.
+fn target(draft: &mut Draft<'_>, name: &Spanned<String>) -> Option<(usize, Vec<bool>)> {
+    let id = parts::node_of(&name.value);
+    let node = named(draft, &Spanned::new(id.to_owned(), name.span.clone()))?;
+    let Some(built) = draft.nodes[node].built.as_ref() else {
+        // What keeps it from being built was reported.
+        return Some((node, Vec::new()));
+    };
+    match parts::select(&name.value[id.len()..], &built.params) {
+        Ok(selected) => Some((node, selected)),
+        Err(wrong) => {
+            let problem = Problem::new(wrong.message, name.span.clone(), format!("of `{id}`"));
+            draft.problems.push(problem.help(wrong.help));
+            None
+        }
+    }
+}
+
+fn trains_nothing(draft: &mut Draft<'_>, spec: &StageSpec, reach: &Reach, trained: &[usize]) {
     // One without parameters may be listed: a study puts others in its place.
     let empty = |&node: &usize| {
         let built = draft.nodes[node].built.as_ref();
         // An orphan was reported together with this place.
         built.is_some_and(|built| built.params.is_empty()) && reach.reaches[node]
     };
-    if !trained.is_empty() && trained.len() == spec.train.len() && trained.iter().all(empty) {
+    if !trained.is_empty() && trained.iter().all(empty) {
         let message = format!("the stage `{}` trains nothing", spec.name.value);
         let mut problem = Problem::new(message, spec.place("train"), "no parameters among these");
-        for &node in &trained {
+        for &node in trained {
             let place = draft.nodes[node].spec.plugin.name.span.clone();
             problem = problem.other(place, "has no parameters");
         }
@@ -74,8 +124,6 @@ fn trains(draft: &mut Draft<'_>, spec: &StageSpec, reach: &Reach) -> Vec<NodeInd
         let help = format!("name at least one node: {}", crate::spec::problem::listed(&ids));
         draft.problems.push(problem.help(help));
     }
-    trained.sort_by_key(|node| draft.order.iter().position(|other| other == node));
-    trained.into_iter().map(NodeIndex::new).collect()
 }
 
 fn named(draft: &mut Draft<'_>, name: &Spanned<String>) -> Option<usize> {
@@ -87,8 +135,13 @@ fn named(draft: &mut Draft<'_>, name: &Spanned<String>) -> Option<usize> {
     found
 }
 
-fn rates(draft: &mut Draft<'_>, spec: &StageSpec) {
-    for (index, (name, _)) in spec.lr_of.iter().enumerate() {
+fn rates(
+    draft: &mut Draft<'_>,
+    spec: &StageSpec,
+    selected: &Selected,
+) -> Vec<(NodeIndex, Vec<bool>, f64)> {
+    let mut rates = Vec::new();
+    for (index, (name, lr)) in spec.lr_of.iter().enumerate() {
         let earlier = spec.lr_of[..index].iter().find(|(first, _)| first.value == name.value);
         if let Some((first, _)) = earlier {
             let message = format!("`{}` has two learning rates", name.value);
@@ -97,10 +150,22 @@ fn rates(draft: &mut Draft<'_>, spec: &StageSpec) {
             draft.problems.push(problem.help("remove one of them"));
             continue;
         }
-        if named(draft, name).is_none() || spec.broken.contains(&"train") {
+        let Some((node, part)) = target(draft, name) else { continue };
+        if spec.broken.contains(&"train") {
             continue;
         }
-        if !spec.train.iter().any(|trained| trained.value == name.value) {
+        let listed = |train: &Spanned<String>| {
+            // A part that could not be read was reported.
+            parts::node_of(&train.value) == parts::node_of(&name.value)
+        };
+        let node = NodeIndex::new(node);
+        let trained = match selected.get(&node) {
+            Some(trained) => {
+                part.is_empty() || part.iter().zip(trained).any(|(part, trained)| *part && *trained)
+            }
+            None => spec.train.iter().any(listed),
+        };
+        if !trained {
             let message = format!(
                 "`{}` has a learning rate, but `{}` doesn't train it",
                 name.value, spec.name.value
@@ -110,7 +175,9 @@ fn rates(draft: &mut Draft<'_>, spec: &StageSpec) {
             let help = format!("write \"{}\" into `train`, or remove its rate", name.value);
             draft.problems.push(problem.help(help));
         }
+        rates.push((node, part, *lr));
     }
+    rates
 }
 
 fn length(draft: &mut Draft<'_>, spec: &StageSpec, reach: &Reach) {
@@ -222,10 +289,11 @@ fn untrained(draft: &mut Draft<'_>) {
         let id = spec.id.value.as_str();
         let trained = stages.iter().flat_map(|stage| &stage.train).any(|train| {
             // A misspelt name may mean this node.
-            train.value == id || (draft.find(&train.value).is_none())
+            let named = parts::node_of(&train.value);
+            named == id || draft.find(named).is_none()
         });
-        let trained =
-            trained || stages.iter().flat_map(|stage| &stage.lr_of).any(|(of, _)| of.value == id);
+        let mut rates = stages.iter().flat_map(|stage| &stage.lr_of);
+        let trained = trained || rates.any(|(of, _)| parts::node_of(&of.value) == id);
         if params == 0
             || !silent
             || trained

@@ -5,19 +5,21 @@
 //! starts from are trained first. The folder of a stage or a run is locked while it is worked on, so
 //! that a second process on the same results waits for the first and then finds it done.
 
+pub mod search;
 mod stages;
+mod trouble;
 mod work;
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::data::{DataError, Dataset};
 use crate::evaluate::{self, EvaluateError, Exam};
+use crate::features::ShelfError;
 use crate::graph::Graph;
 use crate::identity;
 use crate::model::ModelError;
@@ -28,6 +30,8 @@ use crate::text::TooLong;
 use crate::train::loader::TextSpec;
 use crate::train::{Step, Totals, TrainError};
 use crate::weights::WeightsError;
+pub use trouble::Part;
+use trouble::{caught, claim, forget, note};
 use work::{Work, usable};
 
 /// Why an experiment stopped.
@@ -66,6 +70,24 @@ pub enum LabError {
     /// Weights can't be read or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// Kept features can't be read or written.
+    #[error("the feature cache: {0}")]
+    Features(#[from] ShelfError),
+    /// Another process, or another worker of this one, is at a part of it, and it is not to wait:
+    /// [`Lab::run`] makes this [`Ending::Busy`].
+    #[error("another process is at the {what}")]
+    Busy {
+        /// The part.
+        what: Part,
+    },
+    /// A bug of a plugin, or ours.
+    #[error(
+        "a plugin, or eagle-lab itself, panicked: {said}. This is a bug there; standard error has its place"
+    )]
+    Panic {
+        /// What it said.
+        said: String,
+    },
 }
 
 fn listed(problems: &[DataError]) -> String {
@@ -93,6 +115,11 @@ pub trait Observer {
     fn scored(&mut self, score: &Score);
     /// Whether to save and stop at the next step.
     fn stop(&self) -> bool;
+    /// Whether to wait for what another process or worker is at; else the run ends as
+    /// [`Ending::Busy`].
+    fn waits(&self) -> bool {
+        true
+    }
 }
 
 /// What the results say of a run apart from its numbers.
@@ -102,6 +129,8 @@ pub struct Labels {
     pub study: Option<String>,
     /// What tells the trial from the others.
     pub trial: Option<String>,
+    /// The trial's place in its study, from 0.
+    pub position: Option<u64>,
     /// The varied fields and their values.
     pub axes: std::collections::BTreeMap<String, String>,
     /// The program's version, the commit of the checkout that it is run in, the command line.
@@ -120,8 +149,10 @@ pub struct Lab<'a> {
     dev: Dev,
     /// Whether to forget what is done and do it again.
     force: bool,
+    /// Bytes of disk that frozen features may take.
+    feature_limit: u64,
     /// What was forgotten already: it is done again once.
-    forgotten: RefCell<BTreeSet<String>>,
+    forgotten: Mutex<BTreeSet<String>>,
 }
 
 /// How a run ended.
@@ -131,7 +162,12 @@ pub enum Ending {
     Done(PathBuf, Box<Manifest>),
     /// Stopped by its user; it can go on.
     Stopped,
+    /// Another process or worker is at it, or at a stage that it needs; nothing of it was done.
+    Busy(Part),
 }
+
+/// The bytes of disk that frozen features may take, unless said otherwise: 20 GiB.
+pub const FEATURE_LIMIT: u64 = 20 << 30;
 
 const MANIFEST_SCHEMA: u32 = 1;
 
@@ -139,15 +175,20 @@ impl<'a> Lab<'a> {
     /// A lab whose results go to `out`. With `force`, an experiment's own stages and its evaluation
     /// are done again, each once in the life of the lab; what it takes weights from is not.
     pub fn new(out: &'a Path, dev: Dev, force: bool) -> Lab<'a> {
-        Lab { out, dev, force, forgotten: RefCell::default() }
+        Lab { out, dev, force, feature_limit: FEATURE_LIMIT, forgotten: Mutex::default() }
+    }
+
+    /// The same lab, with `bytes` of disk for frozen features in place of [`FEATURE_LIMIT`].
+    #[must_use]
+    pub fn with_feature_limit(self, bytes: u64) -> Lab<'a> {
+        Lab { feature_limit: bytes, ..self }
     }
 
     /// Runs an experiment: what it starts from, its stages, its benchmarks. Its relative paths
     /// start at `base`.
     ///
     /// # Errors
-    /// See [`LabError`]. From when the run's identity is known (its data could be opened), its
-    /// manifest says what failed, too.
+    /// See [`LabError`]; the run's manifest says it, too.
     pub fn run(
         &self,
         graph: &Graph,
@@ -156,11 +197,21 @@ impl<'a> Lab<'a> {
         watch: &mut dyn Observer,
     ) -> Result<Ending, LabError> {
         let started = record::now();
-        let work = work::open(graph, base, self.out)?;
-        let questions = questions(graph, base)?;
+        let open = || Ok((work::open(graph, base, self.out)?, questions(graph, base)?));
+        let unopened = self.unopened(graph, labels);
+        let (work, questions) = match caught(open) {
+            Ok(opened) => opened,
+            Err(error) => {
+                return Err(note(&unopened, manifest(graph, labels, started), labels, error));
+            }
+        };
+        forget(&unopened)?;
         let id = run_identity(&work, labels, &questions);
         let folder = self.out.join("runs").join(format!("{}-{}", slug(&graph.name), &id[..12]));
-        let _claim = record::claim(&folder)?;
+        let _claim = match claim(&folder, Part::Run, watch) {
+            Err(LabError::Busy { what }) => return Ok(Ending::Busy(what)),
+            claim => claim?,
+        };
         if self.forgets(&id) {
             record::remove_contents(&folder)?;
         } else if let Some(done) = Manifest::read(&folder)?
@@ -169,10 +220,13 @@ impl<'a> Lab<'a> {
             tracing::info!(run = id, "the run is done");
             return Ok(Ending::Done(folder, Box::new(done)));
         }
-        let mut manifest = manifest(graph, labels, &id, started);
+        let mut manifest = Manifest { run: id, ..manifest(graph, labels, started) };
         record::write_text(&folder.join("experiment.ron"), &labels.source)?;
         manifest.write(&folder)?;
-        let result = self.work(&work, &questions, &folder, &mut manifest, watch);
+        let result = caught(|| self.work(&work, &questions, &folder, &mut manifest, watch));
+        if let Err(LabError::Busy { what }) = result {
+            return Ok(Ending::Busy(what));
+        }
         manifest.finished = Some(record::now());
         manifest.peak_bytes = record::peak_bytes();
         manifest.status = match &result {
@@ -192,7 +246,8 @@ impl<'a> Lab<'a> {
 
     /// Whether what is done under this identity is to be done again now.
     fn forgets(&self, id: &str) -> bool {
-        self.force && self.forgotten.borrow_mut().insert(id.to_owned())
+        let forgotten = || self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        self.force && forgotten().insert(id.to_owned())
     }
 
     fn work(
@@ -217,18 +272,21 @@ impl<'a> Lab<'a> {
             manifest.stages.push(stages::totals(opened)?.record(name, &opened.id));
         }
         record::write_text(&folder.join("metrics.jsonl"), &metrics)?;
+        stages::of_sources(work, &mut manifest.sources)?;
         manifest.seconds = manifest.stages.iter().map(|stage| stage.seconds).sum();
         let samples: usize = manifest.stages.iter().map(|stage| stage.samples).sum();
         manifest.samples_per_second = samples as f64 / manifest.seconds.max(1e-9);
         let sitting = Instant::now();
         let text = exam_text(work);
         for (benchmark, questions) in work.graph.benchmarks.iter().zip(questions) {
+            let frozen = self.frozen_in_exam(work.graph, questions.as_ref(), &model)?;
             for blind in [false, true] {
                 let exam = Exam {
                     model: &model,
                     text: &text,
                     benchmark: benchmark.plugin.as_ref(),
                     questions: questions.as_ref(),
+                    frozen: &frozen,
                     blind,
                     batch: 64,
                 };
@@ -322,21 +380,27 @@ fn run_identity(work: &Work<'_>, labels: &Labels, questions: &[Arc<dyn Dataset>]
     }))
 }
 
-fn manifest(graph: &Graph, labels: &Labels, id: &str, started: String) -> Manifest {
+/// What is known of a run before it begins, apart from its identity.
+fn manifest(graph: &Graph, labels: &Labels, started: String) -> Manifest {
     let size = |trained: bool| {
-        let of = |index: &petgraph::graph::NodeIndex| {
-            graph.stages.iter().any(|stage| stage.trains.contains(index)) == trained
+        let of = |&(index, i): &(_, usize)| {
+            graph.stages.iter().any(|stage| stage.trains_param(index, i)) == trained
         };
-        let nodes = graph.order.iter().filter(|index| of(index));
-        nodes.fold(0, |sum: u64, &index| sum.saturating_add(graph.dag[index].parameters() as u64))
+        let params = graph.order.iter().flat_map(|&index| {
+            let params = graph.dag[index].params.iter().enumerate();
+            params.map(move |(i, param)| ((index, i), param.len() as u64))
+        });
+        let sizes = params.filter(|(at, _)| of(at)).map(|(_, size)| size);
+        sizes.fold(0, u64::saturating_add)
     };
     let (version, commit, command) = labels.program.clone();
     Manifest {
         schema: MANIFEST_SCHEMA,
-        run: id.into(),
+        run: String::new(),
         experiment: graph.name.clone(),
         study: labels.study.clone(),
         trial: labels.trial_name(graph),
+        position: labels.position,
         seed: graph.seed,
         axes: labels.axes.clone(),
         status: Status::Running,
@@ -354,6 +418,7 @@ fn manifest(graph: &Graph, labels: &Labels, id: &str, started: String) -> Manife
         command,
         machine: record::machine(labels.threads),
         stages: Vec::new(),
+        sources: Vec::new(),
         scores: Vec::new(),
     }
 }

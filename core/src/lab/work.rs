@@ -16,7 +16,6 @@ use crate::model::ModelError;
 use crate::registry::Plugin;
 use crate::spec::Weights;
 use crate::text::Tokenizer;
-use crate::weights::WeightsError;
 
 /// An experiment that can be worked on.
 pub(super) struct Work<'g> {
@@ -132,7 +131,7 @@ fn starts(
             Weights::Random => continue,
             weights @ Weights::File { path, .. } => {
                 let path = base.join(path);
-                identity::file(&path, weights).map_err(|error| WeightsError::Io { path, error })?
+                identity::file(&path, weights)?
             }
             Weights::From { experiment, stage, node: from } => {
                 let missing = || ModelError::Missing { path: experiment.clone() };

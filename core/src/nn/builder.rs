@@ -131,6 +131,22 @@ impl Builder<'_> {
     /// # Errors
     /// The device has no room, or the module has more parameters than any real one.
     pub fn param(&mut self, name: impl Display, shape: &[usize], init: Init) -> Result<Param> {
+        let (seed, key) = (self.store.seed, self.join(&name));
+        let len = shape.iter().product();
+        self.param_with(name, shape, || init.fill(len, Rng::of(seed, &key)))
+    }
+
+    /// The parameter `name` of this path, with initial values that no distribution gives.
+    ///
+    /// # Errors
+    /// The device has no room, the module has more parameters than any real one, or the values don't
+    /// fill `shape`.
+    pub fn param_with(
+        &mut self,
+        name: impl Display,
+        shape: &[usize],
+        values: impl FnOnce() -> Vec<f32>,
+    ) -> Result<Param> {
         if self.store.shapes.len() == MOST {
             let detail =
                 format!("more than {MOST} weights and biases; is a number of layers wrong?");
@@ -141,8 +157,7 @@ impl Builder<'_> {
         if !self.store.allocate {
             return Param::new(&self.store.dev, &name, Vec::new(), &[0]);
         }
-        let values = init.fill(shape.iter().product(), Rng::of(self.store.seed, &name));
-        let param = Param::new(&self.store.dev, &name, values, shape)?;
+        let param = Param::new(&self.store.dev, &name, values(), shape)?;
         self.store.params.push(param.clone());
         Ok(param)
     }

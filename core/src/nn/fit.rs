@@ -1,6 +1,6 @@
 //! What the sizes of the common layers must fit, for a plugin's promise.
 
-use crate::registry::Misfit;
+use crate::registry::{MapShape, Misfit};
 
 /// An image's side, given by `field`, must be whole patches.
 ///
@@ -35,4 +35,52 @@ pub fn even_heads(width: usize, heads: usize) -> Result<(), Misfit> {
         .help(format!("use one of {}", fit.join(", "))));
     }
     Ok(())
+}
+
+/// Windows of `window` patches a side must fit a grid of `side`, and the blocks that are `global`
+/// instead must be among `layers`. A window of 0 makes all blocks global.
+///
+/// # Errors
+/// They don't.
+pub fn windows(window: usize, side: usize, global: &[usize], layers: usize) -> Result<(), Misfit> {
+    if window > side {
+        let message = format!("a window of {window} patches, in an image of {side}");
+        let help = "a window of 0 makes all blocks global";
+        return Err(Misfit::field("window", message).help(help));
+    }
+    match global.iter().find(|block| window > 0 && **block >= layers) {
+        None => Ok(()),
+        Some(block) => {
+            let message = format!("no block {block} of {layers}: they are counted from 0");
+            Err(Misfit::field("global_blocks", message))
+        }
+    }
+}
+
+/// Every map that a fusion reads lies on a grid.
+///
+/// # Errors
+/// The first that doesn't.
+pub fn on_grids(inputs: &[MapShape]) -> Result<(), Misfit> {
+    match inputs.iter().position(|input| input.grid.is_none()) {
+        None => Ok(()),
+        Some(i) => {
+            let message = "its tokens don't lie on a grid, so they can't be resampled";
+            Err(Misfit::input(i, message).help("drop the class token of that encoder"))
+        }
+    }
+}
+
+/// A low-resolution expert, then those that are injected into its map or searched for details, all
+/// of them on grids: the first.
+///
+/// # Errors
+/// There are fewer than two, or one lies on no grid.
+pub fn low_and_high(inputs: &[MapShape]) -> Result<&MapShape, Misfit> {
+    on_grids(inputs)?;
+    match inputs {
+        [first, _, ..] => Ok(first),
+        _ => Err(Misfit::new("it joins two experts or more")
+            .help("write the low-resolution encoder first, then the others")),
+    }
 }

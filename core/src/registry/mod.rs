@@ -13,6 +13,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::weights::Keys;
+
 pub use promise::{Cost, MapShape, Misfit, TokensShape};
 pub use traits::{
     BenchmarkConfig, DatasetConfig, Encoder, EncoderConfig, Features, Fusion, FusionConfig,
@@ -94,6 +96,19 @@ pub enum Plugin {
     Dataset(Arc<dyn DatasetConfig>),
     /// A benchmark.
     Benchmark(Arc<dyn BenchmarkConfig>),
+}
+
+impl Plugin {
+    /// What checkpoints of its reference have beside or instead of its parameters' names.
+    pub fn keys(&self) -> Keys {
+        match self {
+            Plugin::Encoder(config) => config.keys(),
+            Plugin::Fusion(config) => config.keys(),
+            Plugin::Projector(config) => config.keys(),
+            Plugin::Llm(config) => config.keys(),
+            Plugin::Dataset(_) | Plugin::Benchmark(_) => Keys::default(),
+        }
+    }
 }
 
 /// A parsed plugin: its configuration, and the part of it that decides the identity of what it

@@ -51,12 +51,38 @@ pub struct MapShape {
     /// The stages before the last of a hierarchical encoder, highest resolution first:
     /// (rows, columns, channels).
     pub pyramid: Vec<(usize, usize, usize)>,
+    /// The blocks after which a [`Tap`](super::Tap) sees a map of this width, its last vectors on
+    /// this grid; 0 where the blocks' outputs have other shapes. A fusion can inject only between
+    /// such blocks.
+    #[serde(skip)]
+    pub blocks: usize,
 }
 
 impl MapShape {
     /// A map on a grid, without a pyramid.
     pub fn on_grid(grid: (usize, usize), width: usize) -> Self {
-        MapShape { grid: Some(grid), tokens: grid.0 * grid.1, width, pyramid: Vec::new() }
+        MapShape {
+            grid: Some(grid),
+            tokens: grid.0 * grid.1,
+            width,
+            pyramid: Vec::new(),
+            blocks: 0,
+        }
+    }
+
+    /// The stages of the pyramid, and then the map itself: (rows, columns, channels).
+    pub fn levels(&self) -> Vec<(usize, usize, usize)> {
+        let (h, w) = self.grid.unwrap_or((self.tokens, 1));
+        let mut levels = self.pyramid.clone();
+        levels.push((h, w, self.width));
+        levels
+    }
+
+    /// Promises `blocks` blocks that all give maps of this grid and width, so that a fusion may
+    /// inject between them.
+    #[must_use]
+    pub fn with_blocks(self, blocks: usize) -> Self {
+        MapShape { blocks, ..self }
     }
 }
 

@@ -8,8 +8,9 @@ use super::{Cost, MapShape, Misfit, TokensShape};
 use crate::data::preprocess::ImageSpec;
 use crate::data::{DataError, Dataset};
 use crate::nn::Builder;
-use crate::tensor::{Param, Result as TensorResult, Tensor};
+use crate::tensor::{Param, Result as TensorResult, Tensor, TensorError};
 use crate::text::{TextError, Tokenizer};
+use crate::weights::Keys;
 
 /// An encoder's output: its final map, and its stage pyramid where it has one.
 #[derive(Debug, Clone)]
@@ -20,6 +21,31 @@ pub struct Features {
     pub grid: Option<(usize, usize)>,
     /// The earlier stages of a hierarchical encoder: `[B, H, W, C]`, highest resolution first.
     pub pyramid: Vec<Tensor>,
+}
+
+impl Features {
+    /// The map on its grid, `[B, H, W, C]`.
+    ///
+    /// # Errors
+    /// Its vectors don't lie on a grid.
+    pub fn on_grid(&self) -> TensorResult<Tensor> {
+        let [batch, n, width] = self.map.dims("feature map")?;
+        let (h, w) = self.grid.ok_or_else(|| TensorError::Shape {
+            op: "feature map",
+            detail: format!("{n} vectors that don't lie on a grid"),
+        })?;
+        self.map.reshape(&[batch, h, w, width])
+    }
+
+    /// The stages of the pyramid, and then the final map: `[B, H, W, C]`, highest resolution first.
+    ///
+    /// # Errors
+    /// The map's vectors don't lie on a grid.
+    pub fn levels(&self) -> TensorResult<Vec<Tensor>> {
+        let mut levels = self.pyramid.clone();
+        levels.push(self.on_grid()?);
+        Ok(levels)
+    }
 }
 
 /// Looks at, or changes, what flows between the blocks of a module: `trace --all` records through
@@ -66,6 +92,10 @@ pub trait EncoderConfig: Debug + Send + Sync {
     /// # Errors
     /// The device has no room.
     fn build(&self, builder: &mut Builder<'_>) -> TensorResult<Box<dyn Encoder>>;
+    /// What checkpoints of its reference have beside or instead of its parameters' names.
+    fn keys(&self) -> Keys {
+        Keys::default()
+    }
 }
 
 /// A built fusion.
@@ -75,10 +105,29 @@ pub trait Fusion {
     /// # Errors
     /// Shapes that break the promise, or the device fails.
     fn forward(&self, inputs: &[Features]) -> TensorResult<Tensor>;
+
+    /// What it does between the blocks of the input that its configuration
+    /// [injects](FusionConfig::injects) into, given the features of its other inputs in the order
+    /// of `from`. Called once per forward pass, before that encoder runs.
+    ///
+    /// # Errors
+    /// Shapes that break the promise, or the device fails.
+    fn tap<'a>(&'a self, _others: &[Features]) -> TensorResult<Box<dyn Tap + 'a>> {
+        Ok(Box::new(NoTap))
+    }
 }
 
 /// The configuration of a fusion.
 pub trait FusionConfig: Debug + Send + Sync {
+    /// The position in `from` of the encoder between whose blocks it injects, if it does so. That
+    /// encoder runs after the other inputs, and no other node may read it.
+    fn injects(&self) -> Option<usize> {
+        None
+    }
+    /// Whether it reads its inputs' pyramids; if not, they may be left out.
+    fn reads_pyramids(&self) -> bool {
+        true
+    }
     /// The promise of its output.
     ///
     /// # Errors
@@ -95,6 +144,10 @@ pub trait FusionConfig: Debug + Send + Sync {
         inputs: &[MapShape],
         builder: &mut Builder<'_>,
     ) -> TensorResult<Box<dyn Fusion>>;
+    /// What checkpoints of its reference have beside or instead of its parameters' names.
+    fn keys(&self) -> Keys {
+        Keys::default()
+    }
 }
 
 /// A built projector.
@@ -125,6 +178,10 @@ pub trait ProjectorConfig: Debug + Send + Sync {
         llm_width: usize,
         builder: &mut Builder<'_>,
     ) -> TensorResult<Box<dyn Projector>>;
+    /// What checkpoints of its reference have beside or instead of its parameters' names.
+    fn keys(&self) -> Keys {
+        Keys::default()
+    }
 }
 
 /// Keys and values of the positions that an LLM has seen, per layer; it starts empty.
@@ -190,6 +247,10 @@ pub trait LlmConfig: Debug + Send + Sync {
     /// # Errors
     /// The device has no room.
     fn build(&self, builder: &mut Builder<'_>) -> TensorResult<Box<dyn Llm>>;
+    /// What checkpoints of its reference have beside or instead of its parameters' names.
+    fn keys(&self) -> Keys {
+        Keys::default()
+    }
 }
 
 /// The configuration of a data set.

@@ -10,6 +10,7 @@ pub mod study;
 pub mod syntax;
 mod values;
 pub mod weights;
+mod without;
 
 use std::ops::Range;
 
@@ -20,8 +21,9 @@ pub use experiment::{Experiment, NodeSpec};
 pub use plugin::{FieldSpec, PluginSpec};
 pub use problem::{Label, Problem, render};
 pub use stage::{Schedule, StageSpec, TooLong};
-pub use study::{Axis, Study, Trial};
+pub use study::{Axis, Case, Choice, Exclusion, Search, Strategy, Study, Trial};
 pub use weights::Weights;
+pub use without::without;
 
 /// Bytes of the source.
 pub type Span = Range<usize>;

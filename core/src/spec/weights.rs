@@ -12,11 +12,13 @@ use super::{Problem, Spanned};
 pub enum Weights {
     /// `Random`: drawn from the seed and the parameters' names.
     Random,
-    /// `File("clip.safetensors")` or `File(path: "clip.safetensors", prefix: "vision_model.")`.
+    /// `File("clip.safetensors")` or
+    /// `File(path: "eagle-x4-7b", prefix: "model.vision_tower.vision_towers.0.vision_tower.")`.
     File {
-        /// The checkpoint; a relative path starts at the experiment's folder.
+        /// The checkpoint: a `.safetensors` file, an index of shards, or a folder with either; a
+        /// relative path starts at the experiment's folder.
         path: PathBuf,
-        /// What stands before this node's names in the checkpoint.
+        /// What stands before this node's names in the checkpoint, to the last dot.
         prefix: String,
     },
     /// `From("zoo/clip.ron")` or `From(experiment: "zoo/clip.ron", stage: "…", node: "…")`.
@@ -32,7 +34,7 @@ pub enum Weights {
 
 const FILE: &[Known] = &[
     Known { name: "path", example: "path: \"clip.safetensors\"", means: "the checkpoint" },
-    Known { name: "prefix", example: "prefix: \"vision_model.\"", means: "before its names" },
+    Known { name: "prefix", example: "prefix: \"model.mm_projector.\"", means: "before its names" },
 ];
 
 const FROM: &[Known] = &[

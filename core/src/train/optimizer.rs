@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::graph::Stage;
 use crate::model::Model;
 use crate::nn::kernels::{self, AdamW};
 use crate::spec::{Schedule, StageSpec};
@@ -38,21 +39,16 @@ pub struct Update {
 
 impl Optimizer {
     /// The optimiser of a stage's trained parameters over `steps` updates.
-    pub fn new(model: &Model, recipe: &StageSpec, steps: usize) -> Optimizer {
-        let mut params = Vec::new();
-        for node in &model.nodes {
-            let own = recipe.lr_of.iter().find(|(id, _)| id.value == node.id);
-            let lr = own.map_or(recipe.lr, |(_, lr)| *lr);
-            for param in node.params.iter().filter(|param| param.trained()) {
-                params.push(Trained {
-                    name: format!("{}/{}", node.id, param.name()),
-                    param: param.clone(),
-                    lr,
-                    decay: if param.shape().len() > 1 { recipe.weight_decay } else { 0.0 },
-                    moments: [vec![0.0; param.len()], vec![0.0; param.len()]],
-                });
-            }
-        }
+    pub fn new(model: &Model, stage: &Stage, steps: usize) -> Optimizer {
+        let recipe = &stage.spec;
+        let trained = |(node, param, lr): (&str, &Param, f64)| Trained {
+            name: format!("{node}/{}", param.name()),
+            param: param.clone(),
+            lr,
+            decay: if param.shape().len() > 1 { recipe.weight_decay } else { 0.0 },
+            moments: [vec![0.0; param.len()], vec![0.0; param.len()]],
+        };
+        let params = model.trained(stage).map(trained).collect();
         Optimizer { params, recipe: recipe.clone(), steps }
     }
 

@@ -9,13 +9,14 @@ use eagle_core::nn::ops::{self, Activation, RotaryLayout, Row};
 use eagle_core::tensor::Tensor;
 use finite::{holds, numbers};
 
-const ALL: [Activation; 6] = [
+const ALL: [Activation; 7] = [
     Activation::None,
     Activation::Gelu,
     Activation::GeluTanh,
     Activation::QuickGelu,
     Activation::Silu,
     Activation::Relu,
+    Activation::Tanh,
 ];
 
 #[test]
@@ -60,6 +61,9 @@ fn element_wise_operations_have_the_gradients_of_their_values() {
         holds("scale", &two[..1], 1e-3, &|x| ops::scale(&x[0], -1.5));
         holds("add_rows", &[&[3, 2, len], &[2, len]], 1e-3, &|x| ops::add_rows(&x[0], &x[1]));
         holds("add_rows", &[&[3, 2, len], &[len]], 1e-3, &|x| ops::add_rows(&x[0], &x[1]));
+        holds("scale_rows", &[&[3, 2, len], &[3]], 1e-3, &|x| ops::scale_rows(&x[0], &x[1]));
+        holds("scale_rows", &[&[3, 2, len], &[3, 2]], 1e-3, &|x| ops::scale_rows(&x[0], &x[1]));
+        holds("softmax", &[&[3, 2, len]], 2e-3, &|x| ops::softmax(&x[0]));
         let channels: [&[usize]; 2] = [&[3, 5, len], &[len]];
         holds("mul_channels", &channels, 1e-3, &|x| ops::mul_channels(&x[0], &x[1]));
     }
@@ -72,6 +76,8 @@ fn large_inputs_are_cut_into_chunks_that_meet() {
     holds("swiglu", &shapes, 1e-2, &|x| ops::swiglu(&x[0], &x[1]));
     holds("gelu", &shapes[..1], 1e-2, &|x| ops::activate(&x[0], Activation::Gelu));
     holds("add_rows", &[&[41, 1009], &[1009]], 1e-2, &|x| ops::add_rows(&x[0], &x[1]));
+    holds("softmax", &shapes[..1], 1e-2, &|x| ops::softmax(&x[0]));
+    holds("scale_rows", &[&[41, 1009], &[41]], 1e-2, &|x| ops::scale_rows(&x[0], &x[1]));
     holds("layer_norm", &[&[41, 1009], &[1009], &[1009]], 1e-2, &|x| {
         ops::layer_norm(&x[0], &x[1], &x[2], 1e-5)
     });
@@ -191,6 +197,30 @@ fn grid_sampling_has_the_gradients_of_its_value() {
         holds("grid_sample", &[&[2, h, w, 3], &[2, 3, 2, 2]], 4e-3, &|x| {
             let points = Tensor::new(x[0].dev(), points.clone(), x[1].shape())?;
             ops::grid_sample(&x[0], &ops::add(&points, &ops::scale(&x[1], 0.1)?)?, align)
+        });
+    }
+}
+
+#[test]
+fn deformable_attention_has_the_gradients_of_its_value() {
+    for (heads, d, levels, points) in
+        [(1, 1, vec![(3, 3)], 1), (2, 5, vec![(4, 5), (2, 3)], 3), (3, 16, vec![(2, 2); 3], 2)]
+    {
+        let n = levels.iter().map(|(h, w)| h * w).sum();
+        let (queries, l) = (4, levels.len());
+        // Points between pixels, some outside: at a pixel the slope jumps.
+        let place = |i: usize, size: usize| ((i % (size + 1)) as f32) / size as f32;
+        let middles: Vec<_> = (0..2 * queries * heads)
+            .flat_map(|i| levels.iter().map(move |level| (i, *level)))
+            .flat_map(|(i, level)| (0..points).map(move |p| (i * 3 + p, level)))
+            .flat_map(|(i, (h, w))| [place(i, w), place(i / 2, h)])
+            .collect();
+        let at: &[usize] = &[2, queries, heads, l, points, 2];
+        let shapes: [&[usize]; 3] = [&[2, n, heads, d], at, &[2, queries, heads, l, points]];
+        holds("deformable_attention", &shapes, 4e-3, &|x| {
+            let middles = Tensor::new(x[0].dev(), middles.clone(), at)?;
+            let points = ops::add(&middles, &ops::scale(&x[1], 0.05)?)?;
+            ops::deformable_attention(&x[0], &levels, &points, &x[2])
         });
     }
 }

@@ -107,7 +107,7 @@ impl EncoderConfig for ClipVit {
                 format!("skips {} of {} blocks: none is left", self.skip_last, self.layers);
             return Err(Misfit::field("skip_last", message));
         }
-        let map = MapShape::on_grid((self.side(), self.side()), self.width);
+        let map = MapShape::on_grid((self.side(), self.side()), self.width).with_blocks(self.run_layers());
         Ok(match self.class_token {
             ClassToken::Kept => MapShape { grid: None, tokens: map.tokens + 1, ..map },
             _ => map,

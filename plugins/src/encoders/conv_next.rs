@@ -3,7 +3,13 @@
 //! takes the last stage without the final norm, as here.
 //!
 //! `[B, 3, S, S]` to `[B, (S/32)^2, widths.last()]` for four stages and a stem of 4; all earlier
-//! stages are in the pyramid.
+//! stages are in the pyramid. (timm follows a stem of 2 with one more halving; here each stage
+//! halves but the first.)
+//!
+//! Which weights: the paper names `clip_laion2b_soup` (OpenCLIP's image tower: prefix
+//! `visual.trunk.`). EAGLE's released code passes that tag where timm only asks whether there is
+//! one, and so loads timm's default, `clip_laion2b_soup_ft_in1k`, fine-tuned on ImageNet (no prefix,
+//! with `head`). EAGLE's own checkpoints call `gamma` `weight`. All three load here.
 
 use eagle_core::data::preprocess::{Fit, ImageSpec};
 use eagle_core::nn::layers::{Conv2d, DepthwiseConv2d, LayerNorm, Mlp, checkpointed};
@@ -11,6 +17,7 @@ use eagle_core::nn::ops::{self, Activation};
 use eagle_core::nn::{Builder, Init, cost, fit};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, Features, MapShape, Misfit, Tap};
 use eagle_core::tensor::{Param, Result, Tensor};
+use eagle_core::weights::Keys;
 
 eagle_core::config! {
     /// ConvNeXt (timm's trunk, OpenCLIP's image tower). The defaults are `convnext_xxlarge` at
@@ -109,7 +116,12 @@ impl EncoderConfig for ConvNext {
         let stages = (0..self.depths.len())
             .map(|i| self.stage(i, &mut b.at("stages").at(i)))
             .collect::<Result<_>>()?;
-        Ok(Box::new(Module { side: self.side(0), stem_conv, stem_norm, stages }))
+        Ok(Box::new(Module { patch, stem_conv, stem_norm, stages }))
+    }
+
+    fn keys(&self) -> Keys {
+        Keys::ignoring(["head.**", "norm_pre.**"])
+            .renaming("stages.*.blocks.*.gamma", "stages.*.blocks.*.weight")
     }
 }
 
@@ -163,7 +175,7 @@ impl Block {
 }
 
 struct Module {
-    side: usize,
+    patch: usize,
     stem_conv: Conv2d,
     stem_norm: LayerNorm,
     stages: Vec<Stage>,
@@ -172,8 +184,9 @@ struct Module {
 impl Encoder for Module {
     fn forward(&self, image: &Tensor, tap: &mut dyn Tap) -> Result<Features> {
         let x = self.stem_norm.forward(&self.stem_conv.patches(image)?)?;
-        let [batch, _, width] = x.dims("ConvNext")?;
-        let mut x = x.reshape(&[batch, self.side, self.side, width])?; // [B, H, W, C]
+        let [batch, _, height, width] = image.dims("ConvNext")?;
+        let (rows, columns) = (height / self.patch, width / self.patch);
+        let mut x = x.reshape(&[batch, rows, columns, x.rows().1])?; // [B, H, W, C]
         let count = self.stages.iter().map(|stage| stage.blocks.len()).sum();
         let mut index = 0;
         let mut pyramid = Vec::new();

@@ -15,7 +15,8 @@ use crate::stats::Test;
 /// What a table can be asked for beyond its selection.
 #[derive(Debug, Clone, Default)]
 pub struct TableOptions {
-    /// The trial that the others are compared with; by default the one that was started first.
+    /// The trial that the others are compared with; by default the first one of the
+    /// study, or of the experiment the one that was started first.
     pub baseline: Option<String>,
     /// The published table to stand beside ours ("fusion", "released_models", …); by default the
     /// one that the selection is named after, else any with a row of a trial's name.

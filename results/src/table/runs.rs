@@ -12,7 +12,7 @@ use crate::{ResultsError, query};
 /// The runs and scores behind a table.
 pub struct Selected {
     pub name: String,
-    /// In the order in which their first run was started.
+    /// In the order of the study; those of an experiment in the order in which they were started.
     pub trials: Vec<Trial>,
     /// Runs that count for nothing, and why.
     pub notes: Vec<String>,
@@ -21,6 +21,8 @@ pub struct Selected {
 
 pub struct Trial {
     pub name: String,
+    /// Its place in the study, as its latest run has it.
+    position: Option<i64>,
     pub experiments: BTreeSet<String>,
     /// The values of its axes, which name its plugins.
     pub axes: BTreeSet<String>,
@@ -46,6 +48,10 @@ pub fn select(out: &Path, name: &str) -> Result<Selected, ResultsError> {
     let condition = format!("{column} = {}", quoted(name));
     let runs = query(out, &format!("SELECT * FROM runs WHERE {condition} ORDER BY started, run"))?;
     let (mut trials, notes) = trials(&runs);
+    // Trials that run side by side start in any order; places in several studies mean nothing.
+    if column == "study" {
+        trials.sort_by_key(|trial| (trial.position.is_none(), trial.position));
+    }
     let sql = format!(
         "SELECT scores.* FROM scores JOIN runs ON scores.run = runs.run \
          WHERE {condition} AND status = 'done'"
@@ -87,7 +93,7 @@ fn selecting_column(out: &Path, name: &str) -> Result<&'static str, ResultsError
 fn trials(frame: &Frame) -> (Vec<Trial>, Vec<String>) {
     let table = Rows::new(frame);
     let mut trials: Vec<Trial> = Vec::new();
-    let (mut notes, mut older) = (Vec::new(), 0);
+    let (mut uncounted, mut older) = (Vec::new(), 0);
     for row in &table.rows {
         let (Some(name), Some(run), Some(seed)) =
             (table.text(row, "trial"), table.text(row, "run"), table.int(row, "seed"))
@@ -98,12 +104,16 @@ fn trials(frame: &Frame) -> (Vec<Trial>, Vec<String>) {
             trials.push(Trial::new(name.clone()));
             trials.len() - 1
         });
+        trials[index].position = table.int(row, "position").or(trials[index].position);
         let status = table.text(row, "status").unwrap_or_default();
         if status != "done" {
             let why = table.text(row, "error").map(|e| format!(": {e}")).unwrap_or_default();
-            notes.push(format!("Not counted: {name}, seed {seed}: {status}{why} (run {run})."));
+            let note = format!("Not counted: {name}, seed {seed}: {status}{why} (run {run}).");
+            uncounted.push((index, seed, note));
             continue;
         }
+        // What went wrong before it went right (the data was repaired) is over.
+        uncounted.retain(|(trial, failed, _)| (*trial, *failed) != (index, seed));
         let trial = &mut trials[index];
         trial.experiments.extend(table.text(row, "experiment"));
         let axes = table.columns.iter().filter(|c| c.starts_with(AXIS_PREFIX));
@@ -112,6 +122,7 @@ fn trials(frame: &Frame) -> (Vec<Trial>, Vec<String>) {
         // Rows come by starting time: a later run of a seed replaces an earlier one.
         older += usize::from(trial.runs.insert(seed, run).is_some());
     }
+    let mut notes: Vec<String> = uncounted.into_iter().map(|(_, _, note)| note).collect();
     if older > 0 {
         notes
             .push(format!("Not counted: {older} older run(s) of a trial and seed that ran again."));
@@ -123,6 +134,7 @@ impl Trial {
     fn new(name: String) -> Self {
         Self {
             name,
+            position: None,
             experiments: BTreeSet::new(),
             axes: BTreeSet::new(),
             visual_tokens: Vec::new(),

@@ -42,6 +42,18 @@ fn logistic_slope<const FMA: bool>(x: f32, steepness: f32) -> f32 {
     s * fma::<FMA>(steepness * x, 1.0 - s, 1.0)
 }
 
+/// To 1e-7 absolute: near 0 the difference cancels, so the absolute error is what is kept.
+#[inline(always)]
+fn tanh<const FMA: bool>(x: f32) -> f32 {
+    2.0 * sigmoid::<FMA>(2.0 * x) - 1.0
+}
+
+#[inline(always)]
+fn tanh_slope<const FMA: bool>(x: f32) -> f32 {
+    let s = sigmoid::<FMA>(2.0 * x);
+    4.0 * s * (1.0 - s)
+}
+
 #[inline(always)]
 fn apply(y: &mut [f32], x: &[f32], f: impl Fn(f32) -> f32) {
     for (y, x) in y.iter_mut().zip(x) {
@@ -73,6 +85,7 @@ simd! {
             Activation::QuickGelu => apply(y, x, |x| logistic::<FMA>(x, 1.702)),
             Activation::Silu => apply(y, x, |x| logistic::<FMA>(x, 1.0)),
             Activation::Relu => apply(y, x, |x| x.max(0.0)),
+            Activation::Tanh => apply(y, x, tanh::<FMA>),
         }
     }
     /// `x = activation(x)` on this thread.
@@ -84,6 +97,7 @@ simd! {
             Activation::QuickGelu => apply_in_place(x, |x| logistic::<FMA>(x, 1.702)),
             Activation::Silu => apply_in_place(x, |x| logistic::<FMA>(x, 1.0)),
             Activation::Relu => apply_in_place(x, |x| x.max(0.0)),
+            Activation::Tanh => apply_in_place(x, tanh::<FMA>),
         }
     }
     /// `gradient *= activation'(x)` on this thread.
@@ -95,6 +109,7 @@ simd! {
             Activation::QuickGelu => apply_slope(gradient, x, |x| logistic_slope::<FMA>(x, 1.702)),
             Activation::Silu => apply_slope(gradient, x, |x| logistic_slope::<FMA>(x, 1.0)),
             Activation::Relu => apply_slope(gradient, x, |x| f32::from(u8::from(x > 0.0))),
+            Activation::Tanh => apply_slope(gradient, x, tanh_slope::<FMA>),
         }
     }
     fn swiglu_to(y: &mut [f32], gate: &[f32], up: &[f32]) {

@@ -1,7 +1,7 @@
 //! Sums, products and broadcasts, value by value.
 
 use super::memory::{CHUNK, chunked, part, rows_per_chunk, split_rows, sum_parts, uninit};
-use super::simd::simd;
+use super::simd::{simd, sum_of_pairs};
 
 simd! {
     fn add_into(y: &mut [f32], x: &[f32]) {
@@ -28,6 +28,9 @@ simd! {
         for (y, x) in y.iter_mut().zip(x) {
             *y = x * factor;
         }
+    }
+    fn dot(a: &[f32], b: &[f32]) -> f32 {
+        sum_of_pairs(a, b, |a, b| a * b)
     }
     /// `sum += a * b`.
     fn add_product(sum: &mut [f32], a: &[f32], b: &[f32]) {
@@ -94,6 +97,32 @@ fn repeated(x: &[f32], rows: &[f32], f: impl Fn(&mut [f32], &[f32], &[f32]) + Sy
     chunked(&mut out, size, |i, out| {
         for (out, x) in out.chunks_mut(width).zip(part(x, i, size).chunks(width)) {
             f(out, x, rows);
+        }
+    });
+    out
+}
+
+/// Every row of `x`, `width` wide, by its factor.
+pub fn scale_rows(x: &[f32], factors: &[f32], width: usize) -> Vec<f32> {
+    let rows = rows_per_chunk(width);
+    let mut out = uninit(x.len());
+    chunked(&mut out, rows * width, |i, out| {
+        let x = part(x, i, rows * width).chunks(width);
+        for ((out, x), factor) in out.chunks_mut(width).zip(x).zip(part(factors, i, rows)) {
+            scale_to(out, x, *factor);
+        }
+    });
+    out
+}
+
+/// The product of each row of `a` with that of `b`, added up: the gradient of a row's factor.
+pub fn dot_rows(a: &[f32], b: &[f32], width: usize) -> Vec<f32> {
+    let rows = rows_per_chunk(width);
+    let mut out = uninit(a.len() / width.max(1));
+    chunked(&mut out, rows, |i, out| {
+        let [a, b] = [a, b].map(|x| part(x, i, rows * width).chunks(width));
+        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+            *out = dot(a, b);
         }
     });
     out

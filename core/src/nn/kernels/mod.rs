@@ -11,6 +11,7 @@ pub mod allocator;
 pub mod attention;
 pub mod conv;
 pub mod cross_entropy;
+pub mod deformable;
 pub mod elementwise;
 mod forced;
 pub mod gemm;
@@ -25,6 +26,7 @@ pub mod resize;
 pub mod rotary;
 pub mod rows;
 pub mod simd;
+pub mod softmax;
 pub mod windows;
 
 pub use adamw::{AdamW, adamw, sum_of_squares};

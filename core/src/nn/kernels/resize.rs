@@ -1,4 +1,4 @@
-//! Resizing channels-last maps. Bilinear, bicubic and antialiased bicubic are all separable linear
+//! Resizing channels-last maps. Bilinear and bicubic, antialiased or not, are all separable linear
 //! maps with a few taps per output; the backward pass applies the transposed taps.
 
 use super::memory::{chunked, uninit};
@@ -86,16 +86,26 @@ pub fn bicubic(size: usize, out: usize) -> Taps {
     }))
 }
 
+/// PyTorch's antialiased `bilinear` along an axis.
+pub fn bilinear_antialias(size: usize, out: usize) -> Taps {
+    antialias(size, out, 1.0, |x| (1.0 - x.abs()).max(0.0))
+}
+
 /// PyTorch's antialiased `bicubic` along an axis.
 pub fn bicubic_antialias(size: usize, out: usize) -> Taps {
+    antialias(size, out, 2.0, |x| cubic(x, -0.5))
+}
+
+/// A filter that reaches `support` pixels of the smaller of the two grids.
+fn antialias(size: usize, out: usize, support: f32, filter: impl Fn(f32) -> f32) -> Taps {
     let scale = size as f32 / out as f32;
     let stretch = scale.max(1.0);
-    let support = 2.0 * stretch;
+    let support = support * stretch;
     Taps::from_rows((0..out).map(|i| {
         let center = scale * (i as f32 + 0.5);
         let first = (center - support + 0.5).max(0.0) as usize;
         let last = ((center + support + 0.5) as usize).min(size);
-        let weight = |j: usize| cubic((j as f32 - center + 0.5) / stretch, -0.5);
+        let weight = |j: usize| filter((j as f32 - center + 0.5) / stretch);
         let total: f32 = (first..last).map(weight).sum();
         (first..last).map(|j| (j, weight(j) / total)).collect()
     }))

@@ -1,6 +1,6 @@
 //! Multi-head attention with separate query, key, value and output projections.
 
-use crate::nn::layers::{Linear, Rope};
+use crate::nn::layers::{Linear, Rope, Rope2d};
 use crate::nn::ops::{self, AttentionSpec};
 use crate::nn::{Builder, Init};
 use crate::tensor::{Result, Tensor};
@@ -24,6 +24,7 @@ pub struct Attention {
     heads: usize,
     kv_heads: usize,
     head_width: usize,
+    scale: f32,
 }
 
 impl Attention {
@@ -50,7 +51,25 @@ impl Attention {
             heads,
             kv_heads,
             head_width,
+            scale: scale_of(head_width),
         })
+    }
+
+    /// Attention of query, key, value and output projections that a checkpoint keeps in a way of
+    /// its own, with heads of `head_width` channels each.
+    pub fn of(
+        [query, key, value, output]: [Linear; 4],
+        heads: usize,
+        head_width: usize,
+    ) -> Attention {
+        let scale = scale_of(head_width);
+        Attention { query, key, value, output, heads, kv_heads: heads, head_width, scale }
+    }
+
+    /// The same with scores multiplied by `scale` in place of `1 / sqrt(head width)`.
+    #[must_use]
+    pub fn scaled(self, scale: f32) -> Attention {
+        Attention { scale, ..self }
     }
 
     /// Every position attends to every other: `[B, N, C]` to the same shape.
@@ -60,6 +79,28 @@ impl Attention {
     pub fn bidirectional(&self, x: &Tensor) -> Result<Tensor> {
         let [q, k, v] = self.project(x)?;
         self.attend(&q, &k, &v, false, 0)
+    }
+
+    /// Every position of `x` `[B, N, C]` attends to every one of `seen` `[B, M, C]`, of which the
+    /// keys and values are made: `[B, N, C]`.
+    ///
+    /// # Errors
+    /// Another number of axes or channels.
+    pub fn across(&self, x: &Tensor, seen: &Tensor) -> Result<Tensor> {
+        let ([b, n, _], [_, m, _]) = (x.dims("attention")?, seen.dims("attention")?);
+        let q = self.query.forward(x)?.reshape(&[b, n, self.heads, self.head_width])?;
+        let split = |y: Tensor| y.reshape(&[b, m, self.kv_heads, self.head_width]);
+        let (k, v) = (split(self.key.forward(seen)?)?, split(self.value.forward(seen)?)?);
+        self.attend(&q, &k, &v, false, 0)
+    }
+
+    /// Like [`Attention::bidirectional`], with queries and keys turned by their place on a grid.
+    ///
+    /// # Errors
+    /// Another number of axes, channels or positions.
+    pub fn on_grid(&self, x: &Tensor, rope: &Rope2d) -> Result<Tensor> {
+        let [q, k, v] = self.project(x)?;
+        self.attend(&rope.forward(&q)?, &rope.forward(&k)?, &v, false, 0)
     }
 
     /// Every position attends to itself and those before it. With `cache`, the keys and values of
@@ -107,9 +148,12 @@ impl Attention {
         at: usize,
     ) -> Result<Tensor> {
         let [b, n, ..] = q.dims::<4>("attention")?;
-        let scale = 1.0 / (self.head_width as f32).sqrt();
-        let spec = AttentionSpec { causal, scale, query_offset: at, key_lengths: None };
+        let spec = AttentionSpec { causal, scale: self.scale, query_offset: at, key_lengths: None };
         let mixed = ops::attention(q, k, v, None, &spec)?;
         self.output.forward(&mixed.reshape(&[b, n, self.heads * self.head_width])?)
     }
+}
+
+fn scale_of(head_width: usize) -> f32 {
+    1.0 / (head_width as f32).sqrt()
 }

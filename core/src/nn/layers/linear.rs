@@ -36,6 +36,12 @@ impl Linear {
         Ok(Linear { weight, bias })
     }
 
+    /// The layer of a `weight [outputs, inputs]` and a `bias [outputs]` that a checkpoint doesn't
+    /// keep under one path.
+    pub fn of(weight: Param, bias: Option<Param>) -> Linear {
+        Linear { weight, bias }
+    }
+
     /// `[…, inputs]` to `[…, outputs]`.
     ///
     /// # Errors
@@ -81,6 +87,21 @@ impl Conv2d {
         bias: bool,
     ) -> Result<Conv2d> {
         let init = Init::fan_in(inputs * kernel * kernel);
+        Conv2d::with_init(b, (inputs, outputs), kernel, (stride, padding), bias, init)
+    }
+
+    /// The same with the weight drawn from `init`.
+    ///
+    /// # Errors
+    /// The device has no room.
+    pub fn with_init(
+        b: &mut Builder<'_>,
+        (inputs, outputs): (usize, usize),
+        kernel: usize,
+        (stride, padding): (usize, usize),
+        bias: bool,
+        init: Init,
+    ) -> Result<Conv2d> {
         let weight = b.param("weight", &[outputs, inputs, kernel, kernel], init)?;
         let bias = bias.then(|| b.param("bias", &[outputs], Init::Zeros)).transpose()?;
         Ok(Conv2d { weight, bias, stride, padding })
@@ -121,6 +142,19 @@ impl DepthwiseConv2d {
     /// The device has no room.
     pub fn build(b: &mut Builder<'_>, channels: usize, kernel: usize) -> Result<DepthwiseConv2d> {
         let init = Init::fan_in(kernel * kernel);
+        DepthwiseConv2d::with_init(b, channels, kernel, init)
+    }
+
+    /// The same with the weight drawn from `init`.
+    ///
+    /// # Errors
+    /// The device has no room.
+    pub fn with_init(
+        b: &mut Builder<'_>,
+        channels: usize,
+        kernel: usize,
+        init: Init,
+    ) -> Result<DepthwiseConv2d> {
         let weight = b.param("weight", &[channels, 1, kernel, kernel], init)?;
         let bias = b.param("bias", &[channels], Init::Zeros)?;
         Ok(DepthwiseConv2d { weight, bias, padding: kernel / 2 })

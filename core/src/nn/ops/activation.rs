@@ -20,6 +20,8 @@ pub enum Activation {
     Silu,
     /// `max(x, 0)`.
     Relu,
+    /// The hyperbolic tangent: a gate from -1 to 1.
+    Tanh,
 }
 
 /// `activation(x)`.

@@ -106,6 +106,32 @@ pub fn mul_channels(x: &Tensor, scale: &Tensor) -> Result<Tensor> {
     })
 }
 
+/// Every row of `x` by a factor of its own: `factors` has the shape of `x`'s first axes, `[B]` or
+/// `[B, N]` on `[B, N, C]`.
+///
+/// # Errors
+/// `x` doesn't start like `factors`.
+pub fn scale_rows(x: &Tensor, factors: &Tensor) -> Result<Tensor> {
+    let fits = x.shape().starts_with(factors.shape()) && !factors.is_empty();
+    require("scale_rows", fits, || {
+        format!("{:?} doesn't start with {:?}", x.shape(), factors.shape())
+    })?;
+    let width = x.len() / factors.len();
+    let values = kernels::scale_rows(&x.host(), &factors.host(), width);
+    let slots = (x.slot(), factors.slot());
+    let saved_x = factors.slot().map(|_| x.detached());
+    let saved_factors = x.slot().map(|_| factors.detached());
+    Tensor::from_op(&[x, factors], values, x.shape(), move |grads, gradient| {
+        if let Some(x) = saved_x {
+            grads.add(slots.1, kernels::dot_rows(&gradient, &x.host(), width));
+        }
+        if let Some(factors) = saved_factors {
+            grads.add(slots.0, kernels::scale_rows(&gradient, &factors.host(), width));
+        }
+        Ok(())
+    })
+}
+
 /// `x * factor`.
 ///
 /// # Errors

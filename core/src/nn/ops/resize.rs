@@ -19,6 +19,14 @@ pub fn resize_bilinear(
     })
 }
 
+/// Bilinear resize of `[B, H, W, C]` with antialiasing, corners not aligned.
+///
+/// # Errors
+/// `x` has other axes, or is empty.
+pub fn resize_bilinear_antialias(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
+    resized("resize_bilinear_antialias", x, (height, width), kernels::bilinear_antialias)
+}
+
 /// Bicubic resize of `[B, H, W, C]`, corners not aligned.
 ///
 /// # Errors

@@ -1,0 +1,94 @@
+//! What may come between a run and its end: others that are at it, data that can't be opened,
+//! panics. None of it may reach another run.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{Lab, LabError, Labels, Observer, slug};
+use crate::graph::Graph;
+use crate::identity;
+use crate::record::{self, Manifest, RecordError, Status};
+
+/// What one process at a time works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The run itself.
+    Run,
+    /// A stage that it needs.
+    Stage,
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Part::Run => "run",
+            Part::Stage => "stage",
+        })
+    }
+}
+
+/// What `work` gives; a panic in it is an error, so that it ends one run and not the others.
+pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, LabError>) -> Result<T, LabError> {
+    // What a panic leaves half done is dropped, or on disk and made for that.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
+        let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(LabError::Panic { said: said.unwrap_or_else(|| "it doesn't say why".to_owned()) })
+    })
+}
+
+/// Writes the row of a run that failed before its identity was known.
+pub(super) fn note(
+    (id, folder): &(String, PathBuf),
+    manifest: Manifest,
+    labels: &Labels,
+    error: LabError,
+) -> LabError {
+    let failed = Manifest {
+        run: id.clone(),
+        status: Status::Failed,
+        error: Some(error.to_string()),
+        finished: Some(record::now()),
+        ..manifest
+    };
+    let write = || {
+        let _claim = record::claim(folder)?;
+        record::write_text(&folder.join("experiment.ron"), &labels.source)?;
+        failed.write(folder)
+    };
+    if let Err(unwritten) = write() {
+        tracing::warn!(%unwritten, "no row of a failed run");
+    }
+    error
+}
+
+/// Removes that row.
+pub(super) fn forget((_, folder): &(String, PathBuf)) -> Result<(), RecordError> {
+    if folder.join("manifest.json").exists() {
+        let _claim = record::claim(folder)?;
+        record::remove_contents(folder)?;
+    }
+    Ok(())
+}
+
+/// Claims a folder of results; waits for it if the observer does.
+pub(super) fn claim(folder: &Path, what: Part, watch: &dyn Observer) -> Result<File, LabError> {
+    match watch.waits() {
+        true => Ok(record::claim(folder)?),
+        false => record::try_claim(folder)?.ok_or(LabError::Busy { what }),
+    }
+}
+
+impl Lab<'_> {
+    /// Where a run is noted whose identity can't be known, because its data can't be opened.
+    pub(super) fn unopened(&self, graph: &Graph, labels: &Labels) -> (String, PathBuf) {
+        let trial = labels.trial_name(graph);
+        let id = identity::hash(&json!({
+            "unopened": [graph.name, labels.study, trial, labels.source],
+        }));
+        let folder = self.out.join("runs").join(format!("{}-{}", slug(&graph.name), &id[..12]));
+        (id, folder)
+    }
+}
