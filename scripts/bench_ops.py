@@ -25,6 +25,29 @@ def attend(causal):
     return f
 
 
+def decomposed(q, k, v, rows, columns):
+    q, k, v = (t.transpose(1, 2) for t in (q, k, v))
+    bias = (rows[..., :, None] + columns[..., None, :]).flatten(-2)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2)
+
+
+def biased(q, k, v, bias):
+    q, k, v = (t.transpose(1, 2) for t in (q, k, v))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None]).transpose(1, 2)
+
+
+DISTANCES = torch.arange(28)[:, None] - torch.arange(28)[None, :] + 27
+
+
+def relative(q, table):
+    return torch.einsum("bhwnc,hkc->bnhwk", q.unflatten(1, (28, 28)), table[DISTANCES]).flatten(2, 3)
+
+
+def windows(x):
+    x = F.pad(x, (0, 0, 0, 6, 0, 6))
+    return x.view(1, 5, 14, 5, 14, 256).transpose(2, 3).reshape(-1, 196, 256)
+
+
 def rotary(x):
     cos, sin = COS, SIN
     return x * cos + torch.cat((-x[..., 24:], x[..., :24]), -1) * sin
@@ -57,6 +80,10 @@ CASES = {
     "attention.llm": (attend(True), [r(32, 96, 4, 48) for _ in range(3)], []),
     "attention.large": (attend(False), [r(1, 1024, 16, 64) for _ in range(3)], []),
     "attention.large_causal": (attend(True), [r(1, 1024, 16, 64) for _ in range(3)], []),
+    "attention.decomposed": (decomposed, [*(r(1, 784, 4, 64) for _ in range(3)), r(1, 4, 784, 28), r(1, 4, 784, 28)], []),
+    "attention.bias": (biased, [*(r(8, 196, 4, 64) for _ in range(3)), r(4, 196, 196)], []),
+    "relative_bias": (relative, [r(1, 784, 4, 64), r(55, 64)], []),
+    "windows": (windows, [r(1, 64, 64, 256)], []),
     "activate.Gelu": (F.gelu, [r(2048, 512)], []),
     "activate.GeluTanh": (gelu_tanh, [r(2048, 512)], []),
     "activate.QuickGelu": (lambda x: x * torch.sigmoid(1.702 * x), [r(2048, 512)], []),

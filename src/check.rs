@@ -23,9 +23,9 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     let mut wrong = Vec::new();
     for path in &arguments.files {
         match file::open(path, &arguments.overrides, registry) {
-            Ok(ready) => {
+            Ok(opened) => {
                 let mut warned: Vec<String> = Vec::new();
-                for one in &ready {
+                for one in &opened.ready {
                     // Trials of a study miss the same files.
                     let warnings = one.warnings();
                     if !warnings.is_empty() && !warned.contains(&warnings) {
@@ -39,6 +39,9 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
                         "{title}{}: ok, {nodes} nodes, {stages} stages\n",
                         trial.unwrap_or_default()
                     ));
+                }
+                if let Some(most) = file::most(&opened) {
+                    print(&format!("{}: {most}\n", path.display()));
                 }
             }
             Err(Failure::Input(message) | Failure::Running(message)) => wrong.push(message),

@@ -1,10 +1,11 @@
-//! From a path on the command line to linked graphs: one for an experiment, one per trial of a study.
+//! From a path on the command line to linked graphs: one for an experiment, one per trial of a study,
+//! those of a search as it comes to them.
 
 use std::path::{Path, PathBuf};
 
 use eagle_core::graph::{self, Context, Graph};
 use eagle_core::registry::Registry;
-use eagle_core::spec::{self, Axis, File, Problem, Study, Trial};
+use eagle_core::spec::{self, File, Problem, Search, Study, Trial};
 
 use crate::Failure;
 
@@ -18,6 +19,8 @@ pub struct Ready {
     pub base: PathBuf,
     /// The study that it is a trial of.
     pub study: Option<(String, Trial)>,
+    /// Its place among the study's trials.
+    pub position: Option<u64>,
     /// What messages call its text: the file, or a study's base.
     name: String,
 }
@@ -38,6 +41,81 @@ impl Ready {
     pub fn warnings(&self) -> String {
         spec::render_warnings(&self.graph.absent, &self.source, &self.name, crate::colour())
     }
+
+    /// The study or experiment whose table it is a row of.
+    pub fn table(&self) -> &str {
+        self.study.as_ref().map_or(&self.graph.name, |(study, _)| study)
+    }
+
+    /// What it is called in messages.
+    pub fn title(&self) -> String {
+        match &self.study {
+            Some((study, trial)) => format!("{study}, trial {trial}"),
+            None => self.graph.name.clone(),
+        }
+    }
+}
+
+/// What a file holds.
+pub struct Opened {
+    /// Its experiments; of a search the first ones, which show that it can run.
+    pub ready: Vec<Ready>,
+    /// Its searches: one for every combination of what the study varies besides.
+    pub searches: Vec<Searched>,
+}
+
+/// A search over the experts of an experiment.
+#[derive(Clone)]
+pub struct Searched {
+    /// The study's name.
+    pub study: String,
+    /// The search.
+    pub search: Search,
+    /// The experiment with all experts, once a seed.
+    pub group: Vec<Trial>,
+    /// The study's base.
+    file: PathBuf,
+    /// The places among the study's trials begin here.
+    first: usize,
+}
+
+impl Searched {
+    /// The most trials that it runs.
+    pub fn most(&self) -> usize {
+        self.search.most() * self.group.len()
+    }
+
+    /// The trials of a set of experts, number `at` of those that are tried.
+    ///
+    /// # Errors
+    /// Why they can't run.
+    pub fn ready(
+        &self,
+        round: usize,
+        set: &[usize],
+        at: usize,
+        registry: &Registry,
+    ) -> Result<Vec<Ready>, Failure> {
+        let base = folder(&self.file);
+        let context = Context { base: &base, file: Some(&self.file) };
+        let mut ready = Vec::new();
+        for (seed, trial) in self.group.iter().enumerate() {
+            let name = self.search.name(set);
+            let trial = self.search.trial(trial, round, set);
+            let trial = trial.map_err(|problem| drawn(&[problem], "", &name))?;
+            let graph = graph::check(&trial.source, registry, &context)
+                .map_err(|problems| drawn(&problems, &trial.source, &trial.name))?;
+            ready.push(Ready {
+                graph,
+                source: trial.source.clone(),
+                base: base.clone(),
+                study: Some((self.study.clone(), trial)),
+                position: Some((self.first + at * self.group.len() + seed) as u64),
+                name: self.file.display().to_string(),
+            });
+        }
+        Ok(ready)
+    }
 }
 
 /// What is asked of a file before it is linked.
@@ -56,11 +134,7 @@ pub struct Overrides {
 ///
 /// # Errors
 /// Every problem of the file, rendered.
-pub fn open(
-    path: &Path,
-    overrides: &Overrides,
-    registry: &Registry,
-) -> Result<Vec<Ready>, Failure> {
+pub fn open(path: &Path, overrides: &Overrides, registry: &Registry) -> Result<Opened, Failure> {
     let source = read(path)?;
     let name = path.display().to_string();
     let changes = overrides.changes()?;
@@ -70,7 +144,8 @@ pub fn open(
         _ => {
             let source = edited(source.clone(), &changes)
                 .map_err(|problem| drawn(&[problem], &source, &name))?;
-            Ok(vec![link(source, &name, path, registry)?])
+            let ready = vec![link(source, &name, path, registry)?];
+            Ok(Opened { ready, searches: Vec::new() })
         }
     }
 }
@@ -82,20 +157,42 @@ fn trials(
     form: Vec<Problem>,
     changes: &[(String, String)],
     registry: &Registry,
-) -> Result<Vec<Ready>, Failure> {
+) -> Result<Opened, Failure> {
     let context = Context { base: &folder(path), file: Some(path) };
     let base_path = folder(path).join(&study.base.value);
     refuse_overruled(study, &base_path, changes)?;
-    let trials = graph::link_study(study, form, registry, &context, |base| edited(base, changes))
+    let linked = graph::link_study(study, form, registry, &context, |base| edited(base, changes))
         .map_err(|problems| drawn(&problems, source, &path.display().to_string()))?;
-    let ready = |(trial, graph): (Trial, Graph)| Ready {
+    let ready = |(at, (trial, graph)): (usize, (Trial, Graph))| Ready {
         graph,
         source: trial.source.clone(),
         base: folder(&base_path),
         study: Some((study.name.value.clone(), trial)),
+        position: Some(at as u64),
         name: base_path.display().to_string(),
     };
-    Ok(trials.trials.into_iter().map(ready).collect())
+    let ready = linked.trials.into_iter().enumerate().map(ready).collect();
+    let mut searches: Vec<Searched> = Vec::new();
+    for group in linked.searched {
+        let Some(search) = study.search.clone() else { break };
+        let first = searches.iter().map(Searched::most).sum();
+        let (study, file) = (study.name.value.clone(), base_path.clone());
+        searches.push(Searched { study, search, group, file, first });
+    }
+    Ok(Opened { ready, searches })
+}
+
+/// How much a file's searches may come to.
+pub fn most(opened: &Opened) -> Option<String> {
+    let [first, ..] = &opened.searches[..] else { return None };
+    let searches = match opened.searches.len() {
+        1 => "a search".to_owned(),
+        count => format!("{count} searches"),
+    };
+    let sets: usize = opened.searches.iter().map(|one| one.search.most()).sum();
+    let trials: usize = opened.searches.iter().map(Searched::most).sum();
+    let experts = first.search.experts.len();
+    Some(format!("{searches} over {experts} experts: at most {sets} sets, {trials} trials"))
 }
 
 /// A change of what the study itself sets would be lost without a word.
@@ -115,16 +212,17 @@ fn refuse_overruled(
                 seeds.join(", ")
             )));
         }
-        let overruled = |axis: &&Axis| {
-            let edits = axis.choices().into_iter().flat_map(|choice| choice.edits);
-            edits.into_iter().any(|(edit, _)| spec::includes(&base, &edit.value, path))
-        };
-        if let Some(axis) = study.vary.iter().find(overruled) {
-            let columns: Vec<String> = axis.columns().into_iter().map(|c| c.value).collect();
-            return Err(Failure::input(format!(
-                "--set {path}={value}: the study {name} varies `{}`; change it there",
-                columns.join(", ")
-            )));
+        let choices = study.vary.iter().flat_map(|axis| axis.choices());
+        for choice in choices {
+            // One value is for each edit, but for cases, which have one for all.
+            let columns = choice.values.iter().map(|(column, _)| column).cycle();
+            for ((varied, _), column) in choice.edits.iter().zip(columns) {
+                if spec::includes(&base, &varied.value, path) {
+                    return Err(Failure::input(format!(
+                        "--set {path}={value}: the study {name} varies `{column}`; change it there"
+                    )));
+                }
+            }
         }
     }
     Ok(())
@@ -154,7 +252,7 @@ fn link(source: String, name: &str, path: &Path, registry: &Registry) -> Result<
     let context = Context { base: &base, file: Some(path) };
     let graph = graph::check(&source, registry, &context)
         .map_err(|problems| drawn(&problems, &source, name))?;
-    Ok(Ready { graph, source, base, study: None, name: name.to_owned() })
+    Ok(Ready { graph, source, base, study: None, position: None, name: name.to_owned() })
 }
 
 fn drawn(problems: &[Problem], source: &str, name: &str) -> Failure {

@@ -16,7 +16,9 @@ mod plan;
 mod plugins;
 mod progress;
 mod query;
+mod queue;
 mod run;
+mod search;
 mod table;
 mod trace;
 mod trained;
@@ -25,13 +27,14 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use eagle_core::nn::kernels::allocator::Recycling;
 use eagle_core::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
 /// Freed buffers are used again instead of going back to the system: a training step allocates the
 /// same sizes over and over.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Recycling = Recycling;
 
 /// A declarative laboratory for how a multimodal language model should see.
 #[derive(Parser)]

@@ -32,7 +32,9 @@ enum Format {
 /// Prints the plan of every stage of every experiment of the file.
 pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     let mut plans = Vec::new();
-    for ready in file::open(&arguments.file, &arguments.overrides, registry)? {
+    let opened = file::open(&arguments.file, &arguments.overrides, registry)?;
+    let most = file::most(&opened);
+    for ready in opened.ready {
         let stages: Vec<Schedule> = (0..ready.graph.stages.len().max(1))
             .map(|stage| schedule::plan(&ready.graph, stage))
             .collect();
@@ -44,6 +46,9 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
             for (name, stages) in &plans {
                 print(&format!("{name}\n"));
                 stages.iter().for_each(|stage| print(&format!("{stage}\n")));
+            }
+            if let Some(most) = most {
+                print(&format!("{most}; above are the first ones\n"));
             }
         }
         Format::Dot => {

@@ -1,16 +1,20 @@
 //! `eagle-lab run`: experiments and studies, from files to tables.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use eagle_core::lab::{Ending, Lab, Labels};
+use eagle_core::lab::{Lab, Labels};
+use eagle_core::record::Manifest;
 use eagle_core::registry::Registry;
 use eagle_core::tensor::Dev;
 use eagle_results::{ResultsError, TableFormat, TableOptions};
 
 use crate::file::{self, Overrides, Ready};
-use crate::progress::Progress;
+use crate::progress::{Progress, Screen};
+use crate::queue::{Queue, Task};
+use crate::search::Searches;
 use crate::{Failure, print};
 
 /// Run experiments and studies; resumes what is unfinished, skips what is done, ends with a table
@@ -27,6 +31,9 @@ pub struct Arguments {
     /// Threads; all cores by default. The numbers don't depend on it.
     #[arg(long)]
     threads: Option<usize>,
+    /// Trials that run side by side and share the threads. The numbers don't depend on it.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    jobs: usize,
     /// Train the files' own stages again, each once, and evaluate again. Experiments that they take
     /// weights from are not trained again: name them, too.
     #[arg(long)]
@@ -36,47 +43,83 @@ pub struct Arguments {
 /// Runs every experiment of every file, then prints the tables. What failed is said last, and at
 /// the time.
 pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
-    let threads = set_threads(arguments.threads)?;
+    let threads = threads(arguments)?;
     // All files are checked before the first one runs.
-    let mut ready = Vec::new();
-    for path in &arguments.files {
-        ready.extend(file::open(path, &arguments.overrides, registry)?);
-    }
-    ready.iter().try_for_each(Ready::complete)?;
-    let stop = on_interrupt()?;
-    let lab = Lab::new(&arguments.out, Dev::default(), arguments.force);
-    let mut failed = Vec::new();
-    let mut tables: Vec<String> = Vec::new();
-    for one in &ready {
-        match lab.run(&one.graph, &one.base, &labels(one, threads), &mut Progress::new(&stop)) {
-            Ok(Ending::Done(..)) => {
-                let table = one.study.as_ref().map_or(&one.graph.name, |(study, _)| study);
-                if !tables.contains(table) {
-                    tables.push(table.clone());
-                }
-            }
-            Ok(Ending::Stopped) => {
-                let again = std::env::args().collect::<Vec<_>>().join(" ");
-                failed.push(format!("stopped; to go on, run it again: {again}"));
-                break;
-            }
-            Ok(Ending::Busy(what)) => {
-                failed.push(format!("{}: another process is at its {what}", title(one)));
-            }
-            Err(error) => {
-                let failure = format!("{}: {error}", title(one));
-                // The list comes when all others are through, which may be days.
-                if ready.len() > 1 {
-                    eprintln!("failed: {failure}");
-                }
-                failed.push(failure);
-            }
+    let mut searches = Searches::new(registry);
+    let (mut tasks, mut names) = (Vec::new(), Vec::new());
+    let opened =
+        arguments.files.iter().map(|path| file::open(path, &arguments.overrides, registry));
+    for opened in opened.collect::<Result<Vec<_>, _>>()? {
+        names.extend(opened.ready.iter().map(|ready| ready.table().to_owned()));
+        match opened.searches.is_empty() {
+            true => tasks.extend(opened.ready.into_iter().map(|ready| Task { ready, of: None })),
+            false => tasks.extend(opened.searches.iter().flat_map(|one| searches.begin(one))),
         }
     }
-    if let Err(error) = show(&arguments.out, &tables) {
+    tasks.iter().try_for_each(|task: &Task| task.ready.complete())?;
+    let stop = on_interrupt()?;
+    let lab = Lab::new(&arguments.out, Dev::default(), arguments.force);
+    let queue = Queue::new(tasks, searches);
+    let screen = Screen::new(arguments.jobs > 1);
+    let work = || {
+        queue.work(&|task: &Task, waits| {
+            let ready = &task.ready;
+            let mut progress = Progress::new(&stop, &screen, ready, waits);
+            lab.run(&ready.graph, &ready.base, &labels(ready, threads), &mut progress)
+        });
+    };
+    side_by_side(arguments.jobs, threads, work)?;
+    let (report, searches) = queue.close();
+    print(&searches.told());
+    let mut failed = [report.failed, searches.failed].concat();
+    if report.stopped {
+        let again = std::env::args().collect::<Vec<_>>().join(" ");
+        failed.push(format!("stopped; to go on, run it again: {again}"));
+    }
+    let done = |name: &String| report.done.iter().any(|(of, _)| of == name);
+    let mut seen = BTreeSet::new();
+    names.retain(|name| done(name) && seen.insert(name.clone()));
+    if let Err(error) = show(&arguments.out, &names) {
         failed.push(format!("the tables: {error}"));
     }
+    print(&steps(report.done.iter().map(|(_, manifest)| manifest)));
     if failed.is_empty() { Ok(()) } else { Err(Failure::Running(failed.join("\n"))) }
+}
+
+/// Works in `jobs` threads, each with a pool of `threads`; alone without one of its own.
+fn side_by_side(jobs: usize, threads: usize, work: impl Fn() + Sync) -> Result<(), Failure> {
+    if jobs == 1 {
+        work();
+        return Ok(());
+    }
+    let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pools =
+        (0..jobs).map(|_| pool()).collect::<Result<Vec<_>, _>>().map_err(Failure::running)?;
+    std::thread::scope(|scope| {
+        for pool in &pools {
+            scope.spawn(|| pool.install(&work));
+        }
+    });
+    Ok(())
+}
+
+/// What was saved: the optimiser steps of all different stages against those that the trials would
+/// take if each were run alone, with what it takes weights from. Nothing if nothing is trained.
+fn steps<'a>(done: impl Iterator<Item = &'a Manifest>) -> String {
+    let (mut different, mut scratch) = (BTreeMap::new(), 0);
+    for stage in done.flat_map(|manifest| manifest.stages.iter().chain(&manifest.sources)) {
+        scratch += stage.steps;
+        different.insert(stage.id.as_str(), stage.steps);
+    }
+    let run: usize = different.values().sum();
+    if scratch == 0 {
+        return String::new();
+    }
+    format!(
+        "\noptimiser steps: {run} run for {scratch} that the same trials would take one by one from \
+         scratch: ratio {:.2}\n",
+        run as f64 / scratch as f64
+    )
 }
 
 fn labels(ready: &Ready, threads: usize) -> Labels {
@@ -91,16 +134,10 @@ fn labels(ready: &Ready, threads: usize) -> Labels {
     if let Some((study, trial)) = &ready.study {
         labels.study = Some(study.clone());
         labels.trial = Some(trial.name.clone());
+        labels.position = ready.position;
         labels.axes = trial.values.iter().cloned().collect();
     }
     labels
-}
-
-fn title(ready: &Ready) -> String {
-    match &ready.study {
-        Some((study, trial)) => format!("{study}, trial {trial}"),
-        None => ready.graph.name.clone(),
-    }
 }
 
 /// Writes the frames and prints the tables of what is done.
@@ -118,16 +155,22 @@ fn show(out: &Path, tables: &[String]) -> Result<(), ResultsError> {
     Ok(())
 }
 
-fn set_threads(threads: Option<usize>) -> Result<usize, Failure> {
-    if threads == Some(0) {
+/// The threads of each job. The pool that all share prepares samples; of one job it does all.
+fn threads(arguments: &Arguments) -> Result<usize, Failure> {
+    if arguments.threads == Some(0) {
         return Err(Failure::input("--threads 0: at least one thread must work"));
     }
-    let mut pool = rayon::ThreadPoolBuilder::new();
-    if let Some(threads) = threads {
-        pool = pool.num_threads(threads);
+    if arguments.jobs == 0 {
+        return Err(Failure::input("--jobs 0: at least one trial must run"));
     }
-    pool.build_global().map_err(Failure::running)?;
-    Ok(rayon::current_num_threads())
+    let all = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let all = arguments.threads.unwrap_or(all);
+    let threads = (all / arguments.jobs).max(1);
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .map_err(Failure::running)?;
+    Ok(threads)
 }
 
 /// A flag that Ctrl-C sets: the run writes a checkpoint and stops. A second Ctrl-C ends it at once.

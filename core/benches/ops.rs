@@ -7,7 +7,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use eagle_core::nn::kernels::{self, AdamW};
-use eagle_core::nn::ops::{self, Activation, AttentionSpec};
+use eagle_core::nn::ops::{self, Activation, AttentionSpec, Bias, GridAxis};
 use eagle_core::tensor::{Dev, Result, Tape, Tensor};
 use std::time::Instant;
 
@@ -113,6 +113,7 @@ fn main() {
     };
     products(&settings);
     attentions(&settings);
+    relative_positions(&settings);
     row_wise(&settings);
     maps(&settings);
     optimiser(&settings);
@@ -159,6 +160,28 @@ fn attentions(s: &Settings) {
             ops::attention(&x[0], &x[1], &x[2], None, &spec)
         });
     }
+}
+
+/// Segment Anything's: a decomposed bias and its tables, and windows with padding.
+fn relative_positions(s: &Settings) {
+    let (n, side, h, d) = (784, 28, 4, 64);
+    let spec = AttentionSpec { scale: (d as f32).powf(-0.5), ..Default::default() };
+    let (shape, half) = ([1, n, h, d], [1, h, n, side]);
+    op(s, "attention.decomposed", &[&shape, &shape, &shape, &half, &half], &[], &|x| {
+        let bias = Bias::Decomposed(&x[3], &x[4]);
+        ops::attention_with(&x[0], &x[1], &x[2], bias, &spec)
+    });
+    op(
+        s,
+        "attention.bias",
+        &[&[8, 196, h, d], &[8, 196, h, d], &[8, 196, h, d], &[h, 196, 196]],
+        &[],
+        &|x| ops::attention(&x[0], &x[1], &x[2], Some(&x[3]), &spec),
+    );
+    op(s, "relative_bias", &[&[1, n, h, d], &[2 * side - 1, d]], &[], &|x| {
+        ops::relative_bias(&x[0], &x[1], (side, side), GridAxis::Rows)
+    });
+    op(s, "windows", &[&[1, 64, 64, 256]], &[], &|x| ops::windows(&x[0], (14, 14)));
 }
 
 fn row_wise(s: &Settings) {

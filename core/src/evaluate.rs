@@ -6,15 +6,17 @@
 
 use std::collections::BTreeMap;
 
+use crate::data::preprocess::ImageSpec;
 use crate::data::{DataError, Dataset, Sample};
+use crate::features::Frozen;
 use crate::generate::{Chooser, Prompts, generate};
-use crate::model::Model;
-use crate::nn::ops::Row;
+use crate::model::{Model, SeeError};
+use crate::nn::ops::{self, Row};
 use crate::record::{Prediction, Score};
 use crate::registry::BenchmarkConfig;
 use crate::spec::Generation;
 use crate::tensor::{Tensor, TensorError};
-use crate::train::loader::{Batch, Sequence, TextSpec, pictures};
+use crate::train::loader::{Batch, Drawn, Sequence, TextSpec};
 
 /// Why an evaluation stopped.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,9 @@ pub enum EvaluateError {
     /// An operation failed: out of memory, or a plugin broke its promise.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    /// An operation failed while a picture was seen, or kept features can't be written.
+    #[error(transparent)]
+    See(#[from] SeeError),
     /// The tokenizer and the template don't fit each other.
     #[error("{0}")]
     Text(String),
@@ -40,6 +45,8 @@ pub struct Exam<'a> {
     pub benchmark: &'a dyn BenchmarkConfig,
     /// Its questions.
     pub questions: &'a dyn Dataset,
+    /// The frozen encoders whose features of the questions' pictures are kept.
+    pub frozen: &'a Frozen,
     /// How the answers are written.
     pub generation: Generation,
     /// Whether the pictures are withheld.
@@ -50,8 +57,7 @@ pub struct Exam<'a> {
 
 /// A sample of the data set as it is asked.
 struct Question {
-    index: usize,
-    sample: Sample,
+    drawn: Drawn,
     prompt: Sequence,
 }
 
@@ -69,14 +75,14 @@ pub fn answer(
         let sample = exam.questions.sample(index)?;
         let prompt = exam.text.prompt(&sample, exam.benchmark.max_new_tokens())?;
         let group = by_length.entry((prompt.rows.len(), prompt.pictured)).or_default();
-        group.push(Question { index, sample, prompt });
+        group.push(Question { drawn: Drawn { sample, index, flipped: false }, prompt });
     }
     let mut answers: Vec<(usize, Prediction)> = Vec::new();
     for group in by_length.values() {
         for chunk in group.chunks(exam.batch.max(1)) {
             let texts = exam.generate(chunk)?;
             for (question, text) in chunk.iter().zip(texts) {
-                answers.push((question.index, exam.judge(&question.sample, text)));
+                answers.push((question.drawn.index, exam.judge(&question.drawn.sample, text)));
             }
             if !watch(answers.len(), exam.questions.len()) {
                 return Ok(None);
@@ -131,7 +137,7 @@ impl Exam<'_> {
         let stop = self.text.template.stop(&self.text.tokenizer);
         let stop = stop.map_err(|error| EvaluateError::Text(error.to_string()))?;
         let name = self.benchmark.name();
-        let purpose = |question: &Question| format!("answer {} of {name}", question.index);
+        let purpose = |question: &Question| format!("answer {} of {name}", question.drawn.index);
         let mut choosers: Vec<Chooser> =
             asked.iter().map(|q| Chooser::of(self.generation, &purpose(q))).collect();
         let prompts = Prompts { visual, rows, batch: asked.len() };
@@ -151,17 +157,25 @@ impl Exam<'_> {
         if !asked.first().is_some_and(|question| question.prompt.pictured) {
             return Ok(None);
         }
-        let samples: Vec<&Sample> = asked.iter().map(|question| &question.sample).collect();
-        let specs = &self.model.images;
-        let images = match self.blind {
-            true => {
-                let side = |spec: &crate::data::preprocess::ImageSpec| spec.size;
-                let empty = |s: usize| (vec![0.0; samples.len() * 3 * s * s], s);
-                specs.iter().map(side).map(empty).collect()
-            }
-            false => pictures(&samples, specs)?,
+        if self.blind {
+            return Ok(Some(self.nothing(asked.len())?));
+        }
+        let drawn: Vec<&Drawn> = asked.iter().map(|question| &question.drawn).collect();
+        let mut batch = Batch::default();
+        batch.add_pictures(&drawn, &self.model.images, self.frozen)?;
+        Ok(self.frozen.see(self.model, &mut batch)?)
+    }
+
+    /// The visual tokens of `count` withheld pictures: one is seen, and the others are the same.
+    fn nothing(&self, count: usize) -> Result<Tensor, TensorError> {
+        let empty = |spec: &ImageSpec| {
+            let size = spec.size;
+            Tensor::new(self.model.dev(), vec![0.0; 3 * size * size], &[1, 3, size, size])
         };
-        let mut batch = Batch { images, pictures: samples.len(), ..Batch::default() };
-        Ok(Some(self.model.see(&batch.tensors(self.model.dev())?)?))
+        let images = self.model.images.iter().map(empty).collect::<Result<Vec<_>, _>>()?;
+        let seen = self.model.see(&images)?;
+        let [_, tokens, width] = seen.dims("visual tokens")?;
+        let rows: Vec<usize> = (0..count).flat_map(|_| 0..tokens).collect();
+        ops::gather_rows(&seen.reshape(&[tokens, width])?, &rows)?.reshape(&[count, tokens, width])
     }
 }

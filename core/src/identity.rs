@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::features::FeatureCache;
 use crate::graph::{Graph, Source, Stage};
 use crate::spec::Weights;
 use crate::weights::{Files, WeightsError};
@@ -142,6 +143,9 @@ fn recipe(stage: &Stage) -> Value {
     // A field that came later leaves the identities of those who don't use it alone.
     if spec.flip {
         recipe["flip"] = json!(true);
+    }
+    if spec.feature_cache == FeatureCache::F16 {
+        recipe["feature_cache"] = json!(spec.feature_cache);
     }
     recipe
 }

@@ -6,6 +6,7 @@
 
 pub mod data;
 pub mod evaluate;
+pub mod features;
 pub mod generate;
 pub mod graph;
 pub mod identity;

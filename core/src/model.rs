@@ -1,5 +1,6 @@
 //! From a graph to tensors: every node's module, its parameters initialised from the seed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use petgraph::graph::NodeIndex;
@@ -50,11 +51,36 @@ pub enum ModelError {
 }
 
 enum Module {
-    /// With the position of its image among the model's [`Model::images`].
-    Encoder(Box<dyn Encoder>, usize),
+    Encoder { module: Box<dyn Encoder>, promise: Encodes },
     Fusion(Box<dyn Fusion>),
     Projector(Box<dyn Projector>),
     Llm(Box<dyn Llm>),
+}
+
+/// What is known of an encoder beside its module.
+#[derive(Debug, Clone)]
+pub struct Encodes {
+    /// The position of its image among [`Model::images`].
+    pub image: usize,
+    /// The shape of its features.
+    pub shape: MapShape,
+    /// Whether a fusion reads its pyramid.
+    pub pyramid: bool,
+    /// Whether a fusion injects between its blocks.
+    pub injected: bool,
+    /// Its plugin's name, version and fields.
+    pub identity: serde_json::Value,
+}
+
+/// Why pictures can't be seen.
+#[derive(Debug, thiserror::Error)]
+pub enum SeeError {
+    /// A plugin broke its promise, or the device fails.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// Kept features can't be written.
+    #[error("the feature cache: {0}")]
+    Features(#[from] crate::features::ShelfError),
 }
 
 /// What flows between nodes.
@@ -147,7 +173,14 @@ fn build_module(
                 images.push(spec);
                 images.len() - 1
             });
-            Module::Encoder(config.build(&mut root)?, image)
+            let promise = Encodes {
+                image,
+                shape: graph.map_shape(index),
+                pyramid: graph.pyramid_is_read(index),
+                injected: graph.injector(index).is_some(),
+                identity: node.identity.clone(),
+            };
+            Module::Encoder { module: config.build(&mut root)?, promise }
         }
         Plugin::Fusion(config) => {
             let inputs: Vec<MapShape> = graph.map_inputs(index);
@@ -229,6 +262,38 @@ impl Model {
         self.see_tapped(images, false, &mut |_, _| {})
     }
 
+    /// Like [`Model::see`], with the features of some encoders given, by position in
+    /// [`Model::nodes`]. An image is needed where an encoder that is not given reads it.
+    ///
+    /// # Errors
+    /// A plugin broke its promise, or the device fails.
+    pub fn see_given(
+        &self,
+        images: &[Option<Tensor>],
+        given: BTreeMap<usize, Features>,
+    ) -> Result<Tensor> {
+        self.flow(images, given, false, &mut |_, _| {})
+    }
+
+    /// The features that the encoder at `position` in [`Model::nodes`] sees; nothing is injected.
+    ///
+    /// # Errors
+    /// It is no encoder, or broke its promise, or the device fails.
+    pub fn encode(&self, position: usize, image: &Tensor) -> Result<Features> {
+        match self.nodes.get(position).map(|node| &node.module) {
+            Some(Module::Encoder { module, .. }) => module.forward(image, &mut NoTap),
+            _ => Err(broken("not an encoder")),
+        }
+    }
+
+    /// What the encoder at `position` promises; `None` if it is none.
+    pub fn encodes(&self, position: usize) -> Option<&Encodes> {
+        match &self.nodes.get(position)?.module {
+            Module::Encoder { promise, .. } => Some(promise),
+            _ => None,
+        }
+    }
+
     /// Like [`Model::see`], showing every node's output to `look` by its id (the earlier stages of
     /// a pyramid as `ID.pyramid.I`) and, if `blocks`, every encoder's blocks' as `ID.blocks.I`.
     ///
@@ -240,13 +305,27 @@ impl Model {
         blocks: bool,
         look: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Tensor> {
+        let images: Vec<_> = images.iter().cloned().map(Some).collect();
+        self.flow(&images, BTreeMap::new(), blocks, look)
+    }
+
+    fn flow(
+        &self,
+        images: &[Option<Tensor>],
+        mut given: BTreeMap<usize, Features>,
+        blocks: bool,
+        look: &mut dyn FnMut(&str, &Tensor),
+    ) -> Result<Tensor> {
         let mut values: Vec<Option<Value>> = Vec::with_capacity(self.nodes.len());
-        for node in &self.nodes {
+        for (position, node) in self.nodes.iter().enumerate() {
             let mut tap: Box<dyn Tap + '_> = match blocks {
                 true => Box::new(Blocks { node: &node.id, look: &mut *look }),
                 false => Box::new(NoTap),
             };
-            let value = self.run(node, images, &values, tap.as_mut())?;
+            let value = match given.remove(&position) {
+                Some(features) => Some(Value::Features(features)),
+                None => self.run(node, images, &values, tap.as_mut())?,
+            };
             drop(tap);
             match &value {
                 Some(Value::Features(features)) => {
@@ -271,7 +350,7 @@ impl Model {
     fn run(
         &self,
         node: &ModelNode,
-        images: &[Tensor],
+        images: &[Option<Tensor>],
         values: &[Option<Value>],
         tap: &mut dyn Tap,
     ) -> Result<Option<Value>> {
@@ -283,8 +362,9 @@ impl Model {
             Value::Tokens(_) => Err(broken("a fusion joins feature maps")),
         };
         Ok(Some(match &node.module {
-            Module::Encoder(encoder, image) => {
-                let image = images.get(*image).ok_or_else(|| broken("an image is missing"))?;
+            Module::Encoder { module: encoder, promise } => {
+                let image = images.get(promise.image).and_then(Option::as_ref);
+                let image = image.ok_or_else(|| broken("an image is missing"))?;
                 let Some(injector) = node.injector.and_then(|i| self.nodes.get(i)) else {
                     return Ok(Some(Value::Features(encoder.forward(image, tap)?)));
                 };

@@ -361,6 +361,16 @@ pub fn peak_bytes() -> u64 {
     kibibytes.unwrap_or(0) * 1024
 }
 
+/// The memory of this machine in bytes, swap included; 0 where the system doesn't tell.
+pub fn memory_bytes() -> u64 {
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let of = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    (of("MemTotal:").unwrap_or(0) + of("SwapTotal:").unwrap_or(0)) * 1024
+}
+
 /// This machine, with the number of threads used.
 pub fn machine(threads: usize) -> Machine {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);

@@ -18,7 +18,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn spec(fit: Fit, filter: Filter) -> ImageSpec {
-    ImageSpec { size: 24, fit, filter, mean: CLIP_MEAN, std: CLIP_STD }
+    ImageSpec { size: 24, fit, filter, mean: CLIP_MEAN, std: CLIP_STD, ..ImageSpec::default() }
 }
 
 /// Largest difference of two pictures' channels, in 1/255.

@@ -81,6 +81,9 @@ fn run(fixture: &Fixture, case: &str, x: &[Tensor]) -> Result<Tensor> {
             let axis = if detail == "rows" { GridAxis::Rows } else { GridAxis::Columns };
             ops::relative_bias(&x[0], &x[1], (3, 5), axis)
         }
+        "deformable_attention" => ops::deformable_attention(&x[0], &[(4, 5), (2, 3)], &x[1], &x[2]),
+        "softmax" => ops::softmax(&x[0]),
+        "scale_rows" => ops::scale_rows(&x[0], &x[1]),
         "windows" => ops::windows(&x[0], (3, 3)),
         "rotary" => {
             let layout =

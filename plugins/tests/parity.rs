@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use eagle_core::nn::ops::{self, Activation};
 use eagle_core::nn::{Builder, Store};
-use eagle_core::registry::{Features, Kind, MapShape, Plugin, Registry, Tap, TokensShape};
+use eagle_core::registry::{
+    EncoderConfig, Features, FusionConfig, Kind, LlmConfig, MapShape, Plugin, ProjectorConfig,
+    Registry, Tap, TokensShape,
+};
 use eagle_core::tensor::{Dev, Param, Result, Tape, Tensor};
 use eagle_core::weights::{self, Bundle};
 
@@ -60,10 +63,6 @@ fn input(bundle: &Bundle, tape: &Tape, name: &str) -> Option<Tensor> {
     })
 }
 
-fn needed(bundle: &Bundle, tape: &Tape, name: &str) -> Tensor {
-    input(bundle, tape, name).unwrap_or_else(|| panic!("no inputs/{name}"))
-}
-
 /// Writes down what every block gives.
 #[derive(Default)]
 struct Recorder(Vec<Tensor>);
@@ -77,6 +76,13 @@ impl Tap for Recorder {
     }
 }
 
+impl Recorder {
+    fn blocks(self) -> Vec<(String, Tensor)> {
+        let blocks = self.0.into_iter().enumerate();
+        blocks.map(|(i, block)| (format!("blocks/{i}"), block)).collect()
+    }
+}
+
 /// What one run gives, under the fixture's names, and what the cotangent belongs to.
 struct Run {
     found: Vec<(String, Tensor)>,
@@ -85,80 +91,111 @@ struct Run {
     leaves: Vec<(String, Tensor)>,
 }
 
-/// The module's parameters, loaded from the fixture and on the tape.
-fn loaded(store: Store, bundle: &Bundle, path: &Path, tape: &Tape) -> Vec<Param> {
-    let params = store.into_params();
-    weights::load(&params, bundle, "weights/", path).unwrap_or_else(|error| panic!("{error}"));
-    params.iter().for_each(|param| param.set_tape(tape));
-    params
-}
-
+/// Builds the fixture's plugin, loads its weights strictly, and runs it on the fixture's inputs.
 fn run(bundle: &Bundle, path: &Path, tape: &Tape) -> (Vec<Param>, Run) {
     let text = plugin_text(bundle);
     let name = text.split('(').next().unwrap_or_default();
     let entry = registry().get(name).unwrap_or_else(|| panic!("no plugin {name}"));
-    let plugin = (entry.parse)(text).unwrap_or_else(|error| panic!("{text}: {error}")).plugin;
-    let mut store = Store::new(&Dev::default(), 0);
-    let mut recorder = Recorder::default();
-    let (params, mut run) = match plugin {
-        Plugin::Encoder(config) => {
-            config.output().expect(text);
-            let module = build(&mut store, |b| config.build(b));
-            let params = loaded(store, bundle, path, tape);
-            let image = needed(bundle, tape, "image");
-            let seen = module.forward(&image, &mut recorder).expect(text);
-            let levels = seen.pyramid.into_iter().enumerate();
-            let mut found: Vec<_> =
-                levels.map(|(i, level)| (format!("outputs/pyramid.{i}"), level)).collect();
-            found.push(("outputs/map".into(), seen.map.clone()));
-            (params, Run { found, main: seen.map, leaves: vec![("image".into(), image)] })
-        }
-        Plugin::Fusion(config) => {
-            let (inputs, leaves) = experts(bundle, tape);
-            let shapes: Vec<MapShape> = inputs.iter().map(shape_of).collect();
-            config.output(&shapes).expect(text);
-            let module = build(&mut store, |b| config.build(&shapes, b));
-            let params = loaded(store, bundle, path, tape);
-            let out = module.forward(&inputs).expect(text);
-            (params, Run { found: vec![("outputs/map".into(), out.clone())], main: out, leaves })
-        }
-        Plugin::Projector(config) => {
-            let tokens = needed(bundle, tape, "tokens");
-            let [_, n, width] = tokens.dims("tokens").expect(text);
-            let want = tensor(bundle, "outputs/map").expect("outputs/map");
-            let llm_width = want.shape()[2];
-            let shape = TokensShape { tokens: n, width };
-            let module = build(&mut store, |b| config.build(shape, llm_width, b));
-            let params = loaded(store, bundle, path, tape);
-            let out = module.forward(&tokens).expect(text);
-            let leaves = vec![("tokens".into(), tokens)];
-            (params, Run { found: vec![("outputs/map".into(), out.clone())], main: out, leaves })
-        }
-        Plugin::Llm(config) => {
-            config.validate().expect(text);
-            let module = build(&mut store, |b| config.build(b));
-            let params = loaded(store, bundle, path, tape);
-            let ids = needed(bundle, tape, "ids");
-            let [batch, length] = ids.dims("ids").expect(text);
-            let ids: Vec<u32> = ids.host().iter().map(|id| *id as u32).collect();
-            let x = ops::embedding(&module.embeddings().tensor(), &ids).expect(text);
-            let x = x.reshape(&[batch, length, config.width()]).expect(text);
-            let hidden = module.forward(&x, None, &mut recorder).expect(text);
-            let head = module.head().tensor();
-            let logits = ops::linear(&hidden, &head, None, Activation::None).expect(text);
-            let found =
-                vec![("outputs/map".into(), hidden), ("outputs/logits".into(), logits.clone())];
-            (params, Run { found, main: logits, leaves: Vec::new() })
-        }
+    let fixture = Fixture { bundle, path, tape };
+    match (entry.parse)(text).unwrap_or_else(|error| panic!("{text}: {error}")).plugin {
+        Plugin::Encoder(config) => encoder(&*config, &fixture),
+        Plugin::Fusion(config) => fusion(&*config, &fixture),
+        Plugin::Projector(config) => projector(&*config, &fixture),
+        Plugin::Llm(config) => llm(&*config, &fixture),
         Plugin::Dataset(_) | Plugin::Benchmark(_) => panic!("{text} computes nothing"),
-    };
-    let blocks = recorder.0.into_iter().enumerate();
-    run.found.splice(0..0, blocks.map(|(i, block)| (format!("blocks/{i}"), block)));
-    (params, run)
+    }
 }
 
-fn build<T>(store: &mut Store, build: impl FnOnce(&mut Builder<'_>) -> Result<T>) -> T {
-    build(&mut store.root()).unwrap_or_else(|error| panic!("{error}"))
+struct Fixture<'a> {
+    bundle: &'a Bundle,
+    path: &'a Path,
+    tape: &'a Tape,
+}
+
+impl Fixture<'_> {
+    fn input(&self, name: &str) -> Tensor {
+        input(self.bundle, self.tape, name).unwrap_or_else(|| panic!("no inputs/{name}"))
+    }
+
+    /// The module, and its parameters with the fixture's values, on the tape.
+    fn build<T>(&self, build: impl FnOnce(&mut Builder<'_>) -> Result<T>) -> (T, Vec<Param>) {
+        let mut store = Store::new(&Dev::default(), 0);
+        let module = build(&mut store.root()).unwrap_or_else(|error| panic!("{error}"));
+        let params = store.into_params();
+        weights::load(&params, self.bundle, "weights/", self.path)
+            .unwrap_or_else(|error| panic!("{error}"));
+        params.iter().for_each(|param| param.set_tape(self.tape));
+        (module, params)
+    }
+}
+
+fn encoder(config: &dyn EncoderConfig, fixture: &Fixture<'_>) -> (Vec<Param>, Run) {
+    config.output().expect("a promise");
+    let (module, params) = fixture.build(|b| config.build(b));
+    let image = fixture.input("image");
+    let mut recorder = Recorder::default();
+    let seen = module.forward(&image, &mut recorder).expect("a map");
+    let mut found = recorder.blocks();
+    let levels = seen.pyramid.into_iter().enumerate();
+    found.extend(levels.map(|(i, level)| (format!("outputs/pyramid.{i}"), level)));
+    found.push(("outputs/map".into(), seen.map.clone()));
+    (params, Run { found, main: seen.map, leaves: vec![("image".into(), image)] })
+}
+
+fn fusion(config: &dyn FusionConfig, fixture: &Fixture<'_>) -> (Vec<Param>, Run) {
+    let (mut inputs, leaves) = experts(fixture.bundle, fixture.tape);
+    let mut shapes: Vec<MapShape> = inputs.iter().map(shape_of).collect();
+    let block = |i| tensor(fixture.bundle, &format!("inputs/block.{i}"));
+    let blocks: Vec<Tensor> = (0..).map_while(block).collect();
+    let injects = config.injects();
+    injects.into_iter().for_each(|into| shapes[into].blocks = blocks.len());
+    config.output(&shapes).expect("a promise");
+    let (module, params) = fixture.build(|b| config.build(&shapes, b));
+    let mut recorder = Recorder::default();
+    if let Some(into) = injects {
+        let mut others = inputs.clone();
+        let mut map = others.remove(into).map;
+        let mut tap = module.tap(&others).expect("a tap");
+        for (i, added) in blocks.iter().enumerate() {
+            let x = ops::add(&map, added).expect("a block");
+            map = tap.after_block(i, blocks.len(), x).expect("an injection");
+            recorder.0.push(map.clone());
+        }
+        inputs[into].map = map;
+    }
+    let out = module.forward(&inputs).expect("tokens");
+    let mut found = recorder.blocks();
+    found.push(("outputs/map".into(), out.clone()));
+    (params, Run { found, main: out, leaves })
+}
+
+fn projector(config: &dyn ProjectorConfig, fixture: &Fixture<'_>) -> (Vec<Param>, Run) {
+    let input = fixture.input("tokens");
+    let [_, tokens, width] = input.dims("tokens").expect("three axes");
+    let llm_width = tensor(fixture.bundle, "outputs/map").expect("outputs/map").shape()[2];
+    let shape = TokensShape { tokens, width };
+    let (module, params) = fixture.build(|b| config.build(shape, llm_width, b));
+    let out = module.forward(&input).expect("tokens");
+    let found = vec![("outputs/map".into(), out.clone())];
+    (params, Run { found, main: out, leaves: vec![("tokens".into(), input)] })
+}
+
+fn llm(config: &dyn LlmConfig, fixture: &Fixture<'_>) -> (Vec<Param>, Run) {
+    config.validate().expect("a good configuration");
+    let (module, params) = fixture.build(|b| config.build(b));
+    let ids = fixture.input("ids");
+    let [batch, length] = ids.dims("ids").expect("two axes");
+    let ids: Vec<u32> = ids.host().iter().map(|id| *id as u32).collect();
+    let x = ops::embedding(&module.embeddings().tensor(), &ids).expect("embeddings");
+    let x = x.reshape(&[batch, length, config.width()]).expect("embeddings");
+    let mut recorder = Recorder::default();
+    let hidden = module.forward(&x, None, &mut recorder).expect("hidden states");
+    let head = module.head().tensor();
+    let logits = ops::linear(&hidden, &head, None, Activation::None).expect("logits");
+    let mut found = recorder.blocks();
+    found.push(("outputs/map".into(), hidden));
+    found.push(("outputs/logits".into(), logits.clone()));
+    (params, Run { found, main: logits, leaves: Vec::new() })
 }
 
 /// A fusion's inputs, and those of them that are differentiated.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::resample::resize;
 use super::{DataError, Picture};
+use crate::nn::kernels::resize::{bilinear, resize as resize_planes};
 
 pub use super::resample::Filter;
 
@@ -32,6 +33,11 @@ pub struct ImageSpec {
     pub size: usize,
     /// How a picture that isn't square becomes one.
     pub fit: Fit,
+    /// With [`Fit::Crop`], what the shorter side is resized to before the middle is cut out, in
+    /// pixels; at least `size`. 0 means `size`.
+    pub crop_from: usize,
+    /// Side of the tensor that the encoders of a mixture share, in pixels; 0 if each has its own.
+    pub shared: usize,
     /// How its pixels are interpolated.
     pub filter: Filter,
     /// Subtracted per channel, after scaling to 0..1.
@@ -45,9 +51,31 @@ impl Default for ImageSpec {
         Self {
             size: 64,
             fit: Fit::Stretch,
+            crop_from: 0,
+            shared: 0,
             filter: Filter::Bicubic,
             mean: CLIP_MEAN,
             std: CLIP_STD,
+        }
+    }
+}
+
+impl ImageSpec {
+    /// With a `side`, what EAGLE's mixture gives an encoder in place of what the encoder was made
+    /// for: one tensor of that side, normalised as CLIP's, resized bilinearly (corners aligned) to
+    /// the encoder's size. Without one (0), the same as before.
+    #[must_use]
+    pub fn shared_at(self, side: usize) -> ImageSpec {
+        match side {
+            0 => self,
+            _ => ImageSpec {
+                shared: side,
+                crop_from: 0,
+                filter: Filter::Bicubic,
+                mean: CLIP_MEAN,
+                std: CLIP_STD,
+                ..self
+            },
         }
     }
 }
@@ -59,8 +87,13 @@ pub enum Fit {
     Stretch,
     /// Bars of the mean colour are added; nothing is lost.
     Pad,
-    /// The shorter side is resized to the square's, the middle of the longer one is kept.
+    /// The shorter side is resized to the square's (or more: `crop_from`) and the middle is kept,
+    /// rounded down where it lies between two pixels, as transformers does. torchvision, which
+    /// OpenCLIP uses, rounds half to even: a pixel apart where 3, 7, 11 … are left over.
     Crop,
+    /// The longer side is resized to the square's and the picture stands in the upper left corner;
+    /// the rest is 0 after normalisation. SAM's.
+    Corner,
 }
 
 /// The picture as `[3, S, S]`, channel by channel, normalised. A drawn picture is drawn at
@@ -69,7 +102,29 @@ pub enum Fit {
 /// # Errors
 /// A file that is missing or broken.
 pub fn prepare(picture: &Picture, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
-    Ok(normalise(&square(picture, spec)?, spec.mean, spec.std))
+    if spec.shared == 0 {
+        return planes(picture, spec);
+    }
+    let (side, size) = (spec.shared, spec.size);
+    let planes = planes(picture, &ImageSpec { size: side, ..spec.clone() })?;
+    if side == size {
+        return Ok(planes);
+    }
+    let taps = bilinear(side, size, true);
+    let resized = planes.chunks_exact(side * side);
+    Ok(resized.flat_map(|plane| resize_planes(plane, (side, side, 1), &taps, &taps)).collect())
+}
+
+/// The square, normalised. What `Corner` leaves empty is exactly 0, which no 8-bit colour is.
+fn planes(picture: &Picture, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
+    let (image, (columns, rows)) = shown(picture, spec)?;
+    let mut planes = normalise(&image, spec.mean, spec.std);
+    let empty = |(at, row): (usize, &mut [f32])| {
+        let from = if at % spec.size < rows as usize { columns as usize } else { 0 };
+        row[from..].fill(0.0);
+    };
+    planes.chunks_exact_mut(spec.size.max(1)).enumerate().for_each(empty);
+    Ok(planes)
 }
 
 /// The picture at `S x S`, before normalisation: what [`prepare`] shows to an encoder.
@@ -77,10 +132,21 @@ pub fn prepare(picture: &Picture, spec: &ImageSpec) -> Result<Vec<f32>, DataErro
 /// # Errors
 /// A file that is missing or broken.
 pub fn square(picture: &Picture, spec: &ImageSpec) -> Result<RgbImage, DataError> {
+    Ok(shown(picture, spec)?.0)
+}
+
+/// The picture at `S x S`, and how much of it, from the upper left, is not empty.
+fn shown(picture: &Picture, spec: &ImageSpec) -> Result<(RgbImage, (u32, u32)), DataError> {
     let size = spec.size as u32;
     match picture {
-        Picture::Drawn(scene) => Ok(scene.draw(size, size)),
-        Picture::File(_) | Picture::Bytes(_) => Ok(fit(decode(picture)?, spec)),
+        Picture::Drawn(scene) => Ok((scene.draw(size, size), (size, size))),
+        Picture::File(_) | Picture::Bytes(_) => {
+            let image = decode(picture)?;
+            Ok(match spec.fit {
+                Fit::Corner => corner(image, spec),
+                _ => (fit(image, spec), (size, size)),
+            })
+        }
     }
 }
 
@@ -125,16 +191,30 @@ fn fit(image: RgbImage, spec: &ImageSpec) -> RgbImage {
     let size = spec.size as u32;
     match spec.fit {
         Fit::Stretch => resize(image, size, size, spec.filter),
+        Fit::Corner => corner(image, spec).0,
         Fit::Pad => resize(pad(image, spec.mean), size, size, spec.filter),
         Fit::Crop => {
             let (width, height) = image.dimensions();
             let short = u64::from(width.min(height).max(1));
-            let side = |side: u32| (u64::from(size) * u64::from(side) / short) as u32;
+            let from = spec.crop_from.max(spec.size) as u64;
+            let side = |side: u32| (from * u64::from(side) / short) as u32;
             let image = resize(image, side(width), side(height), spec.filter);
             let (left, top) = ((image.width() - size) / 2, (image.height() - size) / 2);
             imageops::crop_imm(&image, left, top, size, size).to_image()
         }
     }
+}
+
+/// SAM's `SamImageProcessor`; what it leaves empty is shown in the mean colour.
+fn corner(image: RgbImage, spec: &ImageSpec) -> (RgbImage, (u32, u32)) {
+    let size = spec.size as u32;
+    let scale = spec.size as f64 / f64::from(image.width().max(image.height()).max(1));
+    let side = |side: u32| (f64::from(side) * scale + 0.5) as u32;
+    let shown = (side(image.width()).min(size), side(image.height()).min(size));
+    let mean = image::Rgb(spec.mean.map(|m| (m * 255.0) as u8));
+    let mut square = RgbImage::from_pixel(size, size, mean);
+    imageops::replace(&mut square, &resize(image, shown.0, shown.1, spec.filter), 0, 0);
+    (square, shown)
 }
 
 /// LLaVA's `expand2square`: the picture in the middle of a square of the mean colour.

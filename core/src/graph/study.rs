@@ -45,20 +45,13 @@ fn linked(
 ) -> Result<LinkedStudy, Vec<Problem>> {
     let path = &study.base.value;
     let full = context.base.join(path);
-    let place = study.base.span.clone();
-    let text = "the experiment that is varied";
-    let base = read(context.base, path)
-        .map_err(|(message, help)| vec![Problem::new(message, place.clone(), text).help(help)])?;
-    let base = edit(base).map_err(|problem| {
-        let here = Problem::new(problem.message, place.clone(), text);
-        vec![Problem { notes: problem.notes, help: problem.help, ..here }]
-    })?;
+    let base = text(study, context, edit)?;
     let folder = full.parent().unwrap_or(Path::new(""));
     let context = Context { base: folder, file: Some(&full) };
     let link = |source: &str| checked(source, registry, &context, &mut Trail::of(&context));
     let graph = link(&base).map_err(|problems| {
         let message = format!("{} has {}", path.display(), count(&problems));
-        let problem = Problem::new(message, place.clone(), text);
+        let problem = Problem::new(message, study.base.span.clone(), BASE);
         vec![in_short(problem, Some(path), &base, &problems)]
     })?;
     let mut problems = Vec::new();
@@ -75,21 +68,44 @@ fn linked(
     if !problems.is_empty() {
         return Err(problems);
     }
-    let (trials, searched) = match &study.search {
-        None => (trials, Vec::new()),
-        Some(search) => {
-            let searched = study.searched(&base)?;
-            (probes(search, &searched)?, searched)
-        }
+    let Some(search) = &study.search else {
+        let trials = all(study, trials, &link)?;
+        return Ok(LinkedStudy { trials, searched: Vec::new() });
     };
-    let mut graphs = Vec::new();
-    // A search may come to need all experts.
-    let all = searched.iter().filter_map(|group| group.first()).cloned();
-    let all = all.map(|trial| (trial, false));
-    for (trial, runs) in trials.into_iter().map(|trial| (trial, true)).chain(all) {
+    let searched = study.searched(&base)?;
+    // It may come to need all experts.
+    let whole = searched.iter().filter_map(|group| group.first()).cloned().collect();
+    all(study, whole, &link)?;
+    Ok(LinkedStudy { trials: all(study, probes(search, &searched)?, &link)?, searched })
+}
+
+const BASE: &str = "the experiment that is varied";
+
+/// The text of a study's base.
+fn text(
+    study: &Study,
+    context: &Context<'_>,
+    edit: impl FnOnce(String) -> Result<String, Problem>,
+) -> Result<String, Vec<Problem>> {
+    let place = &study.base.span;
+    let base = read(context.base, &study.base.value)
+        .map_err(|(message, help)| vec![Problem::new(message, place.clone(), BASE).help(help)])?;
+    edit(base).map_err(|problem| {
+        let here = Problem::new(problem.message, place.clone(), BASE);
+        vec![Problem { notes: problem.notes, help: problem.help, ..here }]
+    })
+}
+
+/// Links trials; what is wrong with them, once for all seeds.
+fn all(
+    study: &Study,
+    trials: Vec<Trial>,
+    link: &impl Fn(&str) -> Result<Graph, Vec<Problem>>,
+) -> Result<Vec<(Trial, Graph)>, Vec<Problem>> {
+    let (mut graphs, mut problems) = (Vec::new(), Vec::new());
+    for trial in trials {
         match link(&trial.source) {
-            Ok(graph) if runs => graphs.push((trial, graph)),
-            Ok(_) => {}
+            Ok(graph) => graphs.push((trial, graph)),
             Err(more) => {
                 let problem = combination(study, &trial, &more);
                 // Another seed of the same values says the same.
@@ -99,7 +115,7 @@ fn linked(
             }
         }
     }
-    if problems.is_empty() { Ok(LinkedStudy { trials: graphs, searched }) } else { Err(problems) }
+    if problems.is_empty() { Ok(graphs) } else { Err(problems) }
 }
 
 /// The values of an axis that can't stand in the base even alone.

@@ -29,6 +29,24 @@ impl Graph {
         self.dag[index].inputs.iter().filter_map(map).collect()
     }
 
+    /// The feature map that a node gives; an empty one if it gives something else.
+    pub fn map_shape(&self, index: NodeIndex) -> MapShape {
+        match &self.dag[index].output {
+            Port::Features(map) => map.clone(),
+            Port::Tokens(_) | Port::Logits { .. } => MapShape::on_grid((0, 0), 0),
+        }
+    }
+
+    /// Whether a fusion reads the pyramid of an encoder, and not its last map alone.
+    pub fn pyramid_is_read(&self, encoder: NodeIndex) -> bool {
+        self.dag.node_weights().any(|node| match &node.plugin {
+            Plugin::Fusion(config) => {
+                config.reads_pyramids() && node.inputs.contains(&Source::Node(encoder))
+            }
+            _ => false,
+        })
+    }
+
     /// The fusion that injects between the blocks of an encoder: its parameters and its other inputs
     /// decide what the encoder gives, too.
     pub fn injector(&self, encoder: NodeIndex) -> Option<NodeIndex> {

@@ -5,6 +5,7 @@
 //! starts from are trained first. The folder of a stage or a run is locked while it is worked on, so
 //! that a second process on the same results waits for the first and then finds it done.
 
+pub mod search;
 mod stages;
 mod trouble;
 mod work;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::data::{DataError, Dataset};
 use crate::evaluate::{self, EvaluateError, Exam};
+use crate::features::ShelfError;
 use crate::graph::Graph;
 use crate::identity;
 use crate::model::ModelError;
@@ -30,7 +32,7 @@ use crate::train::loader::TextSpec;
 use crate::train::{Step, Totals, TrainError};
 use crate::weights::WeightsError;
 pub use trouble::Part;
-use trouble::{caught, claim, forget, note};
+use trouble::{caught, claim, fits, forget, note};
 use work::{Work, usable};
 
 /// Why an experiment stopped.
@@ -69,12 +71,27 @@ pub enum LabError {
     /// Weights can't be read or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// Kept features can't be read or written.
+    #[error("the feature cache: {0}")]
+    Features(#[from] ShelfError),
     /// Another process, or another worker of this one, is at a part of it, and it is not to wait:
     /// [`Lab::run`] makes this [`Ending::Busy`].
     #[error("another process is at the {what}")]
     Busy {
         /// The part.
         what: Part,
+    },
+    /// A model that this machine can't hold.
+    #[error("out of memory: {what} needs {} MiB{}", needs >> 20, has.map_or(String::new(), |has| {
+        format!(", and this machine has {} MiB", has >> 20)
+    }))]
+    Memory {
+        /// What there is no room for.
+        what: &'static str,
+        /// Its bytes.
+        needs: u64,
+        /// The machine's bytes, if they are too few in any case.
+        has: Option<u64>,
     },
     /// A bug of a plugin, or ours.
     #[error(
@@ -145,6 +162,8 @@ pub struct Lab<'a> {
     dev: Dev,
     /// Whether to forget what is done and do it again.
     force: bool,
+    /// Bytes of disk that frozen features may take.
+    feature_limit: u64,
     /// What was forgotten already: it is done again once.
     forgotten: Mutex<BTreeSet<String>>,
 }
@@ -160,13 +179,22 @@ pub enum Ending {
     Busy(Part),
 }
 
+/// The bytes of disk that frozen features may take, unless said otherwise: 20 GiB.
+pub const FEATURE_LIMIT: u64 = 20 << 30;
+
 const MANIFEST_SCHEMA: u32 = 1;
 
 impl<'a> Lab<'a> {
     /// A lab whose results go to `out`. With `force`, an experiment's own stages and its evaluation
     /// are done again, each once in the life of the lab; what it takes weights from is not.
     pub fn new(out: &'a Path, dev: Dev, force: bool) -> Lab<'a> {
-        Lab { out, dev, force, forgotten: Mutex::default() }
+        Lab { out, dev, force, feature_limit: FEATURE_LIMIT, forgotten: Mutex::default() }
+    }
+
+    /// The same lab, with `bytes` of disk for frozen features in place of [`FEATURE_LIMIT`].
+    #[must_use]
+    pub fn with_feature_limit(self, bytes: u64) -> Lab<'a> {
+        Lab { feature_limit: bytes, ..self }
     }
 
     /// Runs an experiment: what it starts from, its stages, its benchmarks. Its relative paths
@@ -243,6 +271,7 @@ impl<'a> Lab<'a> {
         manifest: &mut Manifest,
         watch: &mut dyn Observer,
     ) -> Result<bool, LabError> {
+        fits(work.graph)?;
         stages::check_data(work, self.force)?;
         for (benchmark, questions) in work.graph.benchmarks.iter().zip(questions) {
             usable(&format!("benchmark `{}`", benchmark.name), questions.as_ref())?;
@@ -264,12 +293,14 @@ impl<'a> Lab<'a> {
         let sitting = Instant::now();
         let text = exam_text(work);
         for (benchmark, questions) in work.graph.benchmarks.iter().zip(questions) {
+            let frozen = self.frozen_in_exam(work.graph, questions.as_ref(), &model)?;
             for blind in [false, true] {
                 let exam = Exam {
                     model: &model,
                     text: &text,
                     benchmark: benchmark.plugin.as_ref(),
                     questions: questions.as_ref(),
+                    frozen: &frozen,
                     generation: work.graph.generation,
                     blind,
                     batch: 64,

@@ -1,11 +1,14 @@
 //! Training: what a model starts from, and its stages, each trained, resumed or loaded.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::work::{Opened, Work, stages_until, usable};
 use super::{Lab, LabError, Observer, Part, claim};
-use crate::graph::Stage;
-use crate::model::{self, Model, ModelError};
+use crate::data::Dataset;
+use crate::features::{FeatureCache, Frozen, ShelfError, Shelves};
+use crate::graph::{Graph, Stage};
+use crate::model::{self, Model, ModelError, ModelNode};
 use crate::record::{self, RecordError, StageRecord};
 use crate::schedule::{self, Schedule};
 use crate::spec::Weights;
@@ -107,6 +110,36 @@ impl Lab<'_> {
         Ok(true)
     }
 
+    /// The encoders that don't record in a stage, with their features on shelves.
+    fn frozen(&self, work: &Work<'_>, index: usize, model: &Model) -> Result<Frozen, ShelfError> {
+        let schedule = schedule::plan(work.graph, index);
+        let passes = |id: &str| schedule.nodes.iter().any(|node| node.id == id && node.records);
+        let stage = &work.stages[index];
+        let data = (stage.dataset.len(), stage.dataset.fingerprint());
+        let precision = work.graph.stages[index].spec.feature_cache;
+        let frozen = |node: &ModelNode| !passes(&node.id);
+        Frozen::open(model, &frozen, &self.shelves(), precision, (data.0, &data.1))
+    }
+
+    /// The encoders that no stage trains, with their features of a benchmark's pictures on shelves.
+    pub(super) fn frozen_in_exam(
+        &self,
+        graph: &Graph,
+        questions: &dyn Dataset,
+        model: &Model,
+    ) -> Result<Frozen, ShelfError> {
+        let precision = graph.stages.last().map_or(FeatureCache::Off, |s| s.spec.feature_cache);
+        let trains =
+            |stage: &Stage, id: &str| stage.trains.iter().any(|&node| graph.dag[node].id == id);
+        let frozen = |node: &ModelNode| !graph.stages.iter().any(|stage| trains(stage, &node.id));
+        let data = (questions.len(), questions.fingerprint());
+        Frozen::open(model, &frozen, &self.shelves(), precision, (data.0, &data.1))
+    }
+
+    fn shelves(&self) -> Shelves {
+        Shelves::new(&self.out.join("cache"), self.feature_limit)
+    }
+
     /// Trains one stage, or loads it if it is done; `false` if the user stopped it.
     fn stage(
         &self,
@@ -137,6 +170,7 @@ impl Lab<'_> {
             stage,
             dataset: opened.dataset.clone(),
             text: text(work, stage, graph.length(index)),
+            frozen: Arc::new(self.frozen(work, index, model)?),
             seed: crate::seed::derive(graph.seed, &format!("order of stage {index}")),
             folder: &opened.folder,
         };

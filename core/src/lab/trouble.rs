@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{Lab, LabError, Labels, Observer, slug};
 use crate::graph::Graph;
 use crate::identity;
+use crate::nn::kernels::memory::OutOfMemory;
 use crate::record::{self, Manifest, RecordError, Status};
 
 /// What one process at a time works on.
@@ -33,10 +34,27 @@ impl std::fmt::Display for Part {
 pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, LabError>) -> Result<T, LabError> {
     // What a panic leaves half done is dropped, or on disk and made for that.
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        if let Some(OutOfMemory { bytes }) = panic.downcast_ref() {
+            return Err(LabError::Memory { what: "a tensor", needs: *bytes as u64, has: None });
+        }
         let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
         let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
         Err(LabError::Panic { said: said.unwrap_or_else(|| "it doesn't say why".to_owned()) })
     })
+}
+
+/// Fails where the parameters alone are more than the machine has: what the system promises and
+/// doesn't have ends the process, and not the run.
+pub(super) fn fits(graph: &Graph) -> Result<(), LabError> {
+    let parameters = graph
+        .dag
+        .node_weights()
+        .fold(0u64, |sum, node| sum.saturating_add(node.parameters() as u64));
+    let (needs, has) = (parameters.saturating_mul(4), record::memory_bytes());
+    if has == 0 || needs <= has {
+        return Ok(());
+    }
+    Err(LabError::Memory { what: "the model, without gradients,", needs, has: Some(has) })
 }
 
 /// Writes the row of a run that failed before its identity was known.

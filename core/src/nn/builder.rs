@@ -7,6 +7,7 @@
 
 use std::fmt::Display;
 
+use super::kernels::memory::room;
 use crate::seed::Rng;
 use crate::tensor::{Dev, Param, Result, TensorError};
 
@@ -40,13 +41,17 @@ impl Init {
     }
 
     fn fill(self, len: usize, mut rng: Rng) -> Vec<f32> {
+        let mut values = room(len);
         match self {
-            Init::Zeros => vec![0.0; len],
-            Init::Ones => vec![1.0; len],
-            Init::Constant(value) => vec![value; len],
-            Init::Normal(std) => (0..len).map(|_| rng.normal() * std).collect(),
-            Init::Uniform(bound) => (0..len).map(|_| (rng.uniform() * 2.0 - 1.0) * bound).collect(),
+            Init::Zeros => values.resize(len, 0.0),
+            Init::Ones => values.resize(len, 1.0),
+            Init::Constant(value) => values.resize(len, value),
+            Init::Normal(std) => values.extend((0..len).map(|_| rng.normal() * std)),
+            Init::Uniform(bound) => {
+                values.extend((0..len).map(|_| (rng.uniform() * 2.0 - 1.0) * bound));
+            }
         }
+        values
     }
 }
 

@@ -129,6 +129,10 @@ pub trait FusionConfig: Debug + Send + Sync {
     fn injects(&self) -> Option<usize> {
         None
     }
+    /// Whether it reads its inputs' pyramids; if not, they may be left out.
+    fn reads_pyramids(&self) -> bool {
+        true
+    }
     /// The promise of its output.
     ///
     /// # Errors

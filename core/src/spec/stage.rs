@@ -5,6 +5,7 @@ use super::problem::did_you_mean;
 use super::syntax::{Item, Shape, Value};
 use super::values::{Place, choice, each, name, number, option, text, texts};
 use super::{PluginSpec, Problem, Span, Spanned};
+use crate::features::FeatureCache;
 use crate::text::Template;
 pub use crate::text::TooLong;
 
@@ -59,6 +60,8 @@ pub struct StageSpec {
     pub max_length: Option<usize>,
     /// What becomes of longer samples.
     pub too_long: TooLong,
+    /// How the features of frozen encoders are kept (default `F32`); only `F16` changes results.
+    pub feature_cache: FeatureCache,
     /// Whether every picture is mirrored left to right half of the time (default no).
     pub flip: bool,
     /// Whether blocks keep their inputs alone and are computed again in the backward pass (default
@@ -106,12 +109,15 @@ const STAGE: &[Known] = &[
     known("too_long", "too_long: Error", "what becomes of longer samples"),
     known("flip", "flip: true", "mirrors pictures half of the time"),
     known("gradient_checkpointing", "gradient_checkpointing: true", "less memory, more time"),
+    known("feature_cache", "feature_cache: F16", "how frozen features are kept"),
     known("checkpoint_every", "checkpoint_every: 100", "steps"),
 ];
 
 const SCHEDULES: &[(&str, Schedule)] =
     &[("Cosine", Schedule::Cosine), ("Linear", Schedule::Linear), ("Constant", Schedule::Constant)];
 
+const CACHES: &[(&str, FeatureCache)] =
+    &[("Off", FeatureCache::Off), ("F32", FeatureCache::F32), ("F16", FeatureCache::F16)];
 const TOO_LONG: &[(&str, TooLong)] =
     &[("Error", TooLong::Error), ("Truncate", TooLong::Truncate), ("Skip", TooLong::Skip)];
 const SWITCH: &[(&str, bool)] = &[("true", true), ("false", false)];
@@ -144,6 +150,7 @@ pub(super) fn read(value: &Value, source: &str, problems: &mut Vec<Problem>) -> 
         too_long: form.or("too_long", choice(TOO_LONG), TooLong::default()),
         flip: form.or("flip", choice(SWITCH), false),
         gradient_checkpointing: form.or("gradient_checkpointing", choice(SWITCH), false),
+        feature_cache: form.or("feature_cache", choice(CACHES), FeatureCache::default()),
         checkpoint_every: form.or("checkpoint_every", count, 100),
         span: value.span.clone(),
         places: form.places(),

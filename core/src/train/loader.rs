@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::data::preprocess::{ImageSpec, mirror, prepare};
 use crate::data::{DataError, Dataset, Sample};
+use crate::features::{Frozen, Image, Kept};
 use crate::nn::ops::Row;
 use crate::seed::Rng;
 use crate::tensor::{Dev, Result as TensorResult, Tensor};
@@ -32,10 +33,14 @@ pub struct TextSpec {
 pub struct Batch {
     /// The samples' ids.
     pub ids: Vec<String>,
-    /// For each of the model's image specifications, `[pictures, 3, S, S]`.
-    pub images: Vec<(Vec<f32>, usize)>,
+    /// For each of the model's image specifications, the pictures that must be prepared so.
+    pub images: Vec<Prepared>,
     /// Pictures in the batch; text-only samples have none.
     pub pictures: usize,
+    /// Each picture's slot on the shelves of frozen features.
+    pub slots: Vec<usize>,
+    /// For each frozen encoder that has a shelf, what is there of each picture.
+    pub kept: Vec<Vec<Option<Vec<f32>>>>,
     /// The sequences, padded on the right to one length.
     pub rows: Vec<Row>,
     /// Where a prediction is asked for, and which token is right: row `r` predicts what stands at
@@ -47,50 +52,120 @@ pub struct Batch {
     pub skipped: usize,
 }
 
-impl Batch {
-    /// The images as tensors on `dev`; empty if no sample has a picture.
-    ///
-    /// # Errors
-    /// The device has no room.
-    pub fn tensors(&mut self, dev: &Dev) -> TensorResult<Vec<Tensor>> {
-        let images = std::mem::take(&mut self.images);
-        images
-            .into_iter()
-            .filter(|_| self.pictures > 0)
-            .map(|(values, side)| Tensor::new(dev, values, &[self.pictures, 3, side, side]))
-            .collect()
+/// Pictures that were prepared in one way.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    /// `[pictures, 3, S, S]`.
+    pub values: Vec<f32>,
+    /// S.
+    pub side: usize,
+    /// Which of the batch's pictures they are.
+    pub pictures: Vec<usize>,
+}
+
+/// A sample as the order drew it.
+#[derive(Debug, Clone)]
+pub struct Drawn {
+    /// The sample.
+    pub sample: Sample,
+    /// Its index in the data set.
+    pub index: usize,
+    /// Whether its picture is mirrored.
+    pub flipped: bool,
+}
+
+impl Drawn {
+    /// Its picture's slot on the shelves of frozen features.
+    fn slot(&self) -> usize {
+        2 * self.index + usize::from(self.flipped)
     }
 }
 
-/// Prepares samples: pictures as every encoder wants them, conversations as padded rows. `flipped`
-/// says of each sample whether its picture is mirrored; none is if it is empty.
+impl Batch {
+    /// The images as tensors on `dev`; `None` where no picture had to be prepared.
+    ///
+    /// # Errors
+    /// The device has no room.
+    pub fn tensors(&mut self, dev: &Dev) -> TensorResult<Vec<Option<Image>>> {
+        let tensor = |prepared: Prepared| {
+            let Prepared { values, side, pictures } = prepared;
+            if pictures.is_empty() {
+                return Ok(None);
+            }
+            let tensor = Tensor::new(dev, values, &[pictures.len(), 3, side, side])?;
+            Ok(Some(Image { tensor, pictures }))
+        };
+        std::mem::take(&mut self.images).into_iter().map(tensor).collect()
+    }
+
+    /// Adds the pictures: what is on the shelves, and prepared what is not.
+    ///
+    /// # Errors
+    /// A picture that is missing or can't be read; the message names the sample.
+    pub fn add_pictures(
+        &mut self,
+        drawn: &[&Drawn],
+        images: &[ImageSpec],
+        frozen: &Frozen,
+    ) -> Result<(), DataError> {
+        self.pictures = drawn.len();
+        self.slots = drawn.iter().map(|drawn| drawn.slot()).collect();
+        let recall = |kept: &Kept| self.slots.par_iter().map(|slot| kept.recall(*slot)).collect();
+        self.kept = frozen.encoders.iter().map(recall).collect();
+        self.images = images
+            .iter()
+            .enumerate()
+            .map(|(image, spec)| {
+                let wanted = |picture: &usize| frozen.wants(image, *picture, &self.kept);
+                let pictures: Vec<usize> = (0..drawn.len()).filter(wanted).collect();
+                let prepared = pictures
+                    .par_iter()
+                    .map(|&picture| prepared(drawn[picture], spec))
+                    .collect::<Result<Vec<_>, _>>()?;
+                Ok(Prepared { values: prepared.concat(), side: spec.size, pictures })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(())
+    }
+}
+
+fn prepared(drawn: &Drawn, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
+    let sample = &drawn.sample;
+    let fault = |detail: String| DataError::Sample { sample: sample.id.clone(), detail };
+    let Some(picture) = &sample.picture else { return Err(fault("has no picture".into())) };
+    let mut values = prepare(picture, spec).map_err(|error| fault(error.to_string()))?;
+    if drawn.flipped {
+        mirror(&mut values, spec.size);
+    }
+    Ok(values)
+}
+
+/// Prepares samples: pictures as every encoder wants them, conversations as padded rows.
 ///
 /// # Errors
 /// A picture that can't be read, or a conversation that doesn't fit; both name the sample.
 pub fn assemble(
-    samples: &[Sample],
+    drawn: &[Drawn],
     images: &[ImageSpec],
     text: &TextSpec,
-    flipped: &[bool],
+    frozen: &Frozen,
 ) -> Result<Batch, DataError> {
     let encoded =
-        samples.iter().map(|sample| text.encode(sample)).collect::<Result<Vec<_>, _>>()?;
+        drawn.iter().map(|drawn| text.encode(&drawn.sample)).collect::<Result<Vec<_>, _>>()?;
     let mut batch = Batch::default();
-    let kept: Vec<(usize, &Sample, &Sequence)> = samples
+    let kept: Vec<(&Drawn, &Sequence)> = drawn
         .iter()
         .zip(&encoded)
-        .enumerate()
-        .filter_map(|(i, (sample, sequence))| Some((i, sample, sequence.as_ref()?)))
+        .filter_map(|(drawn, sequence)| Some((drawn, sequence.as_ref()?)))
         .collect();
-    batch.skipped = samples.len() - kept.len();
-    batch.truncated = kept.iter().filter(|(_, _, sequence)| sequence.truncated).count();
-    let length = kept.iter().map(|(_, _, sequence)| sequence.rows.len()).max().unwrap_or(0);
-    let (mut seen, mut mirrored) = (Vec::new(), Vec::new());
-    for (at, (i, sample, sequence)) in kept.iter().enumerate() {
-        batch.ids.push(sample.id.clone());
+    batch.skipped = drawn.len() - kept.len();
+    batch.truncated = kept.iter().filter(|(_, sequence)| sequence.truncated).count();
+    let length = kept.iter().map(|(_, sequence)| sequence.rows.len()).max().unwrap_or(0);
+    let mut seen = Vec::new();
+    for (at, (drawn, sequence)) in kept.iter().enumerate() {
+        batch.ids.push(drawn.sample.id.clone());
         if sequence.pictured {
-            seen.push(*sample);
-            mirrored.push(flipped.get(*i).is_some_and(|flipped| *flipped));
+            seen.push(*drawn);
         }
         let first = seen.len().saturating_sub(1) * text.visual_tokens;
         batch.rows.extend(sequence.rows.iter().map(|row| match row {
@@ -101,41 +176,8 @@ pub fn assemble(
         let targets = sequence.targets.iter().map(|(row, label)| (at * length + row, *label));
         batch.targets.extend(targets);
     }
-    batch.pictures = seen.len();
-    batch.images = pictures(&seen, images)?;
-    for (values, side) in &mut batch.images {
-        let pictures = values.chunks_exact_mut(3 * *side * *side);
-        for (picture, _) in pictures.zip(&mirrored).filter(|(_, mirrored)| **mirrored) {
-            mirror(picture, *side);
-        }
-    }
+    batch.add_pictures(&seen, images, frozen)?;
     Ok(batch)
-}
-
-/// The samples' pictures as each specification wants them: `[samples, 3, S, S]` and `S`.
-///
-/// # Errors
-/// A picture that is missing or can't be read; the message names the sample.
-pub fn pictures(
-    samples: &[&Sample],
-    specs: &[ImageSpec],
-) -> Result<Vec<(Vec<f32>, usize)>, DataError> {
-    specs
-        .iter()
-        .map(|spec| {
-            let prepared = samples
-                .par_iter()
-                .map(|sample| picture_of(sample, spec))
-                .collect::<Result<Vec<_>, _>>()?;
-            Ok((prepared.concat(), spec.size))
-        })
-        .collect()
-}
-
-fn picture_of(sample: &Sample, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
-    let fault = |detail: String| DataError::Sample { sample: sample.id.clone(), detail };
-    let Some(picture) = &sample.picture else { return Err(fault("has no picture".into())) };
-    prepare(picture, spec).map_err(|error| fault(error.to_string()))
 }
 
 /// One conversation as rows.
@@ -271,6 +313,8 @@ pub struct Source {
     pub accumulate: usize,
     /// Whether pictures are mirrored half of the time.
     pub flip: bool,
+    /// The frozen encoders whose features are kept.
+    pub frozen: Arc<Frozen>,
 }
 
 /// Prepares the batches of steps `from..to` on a background thread, two steps ahead.
@@ -297,14 +341,16 @@ impl Source {
         positions
             .chunks(self.batch)
             .map(|chunk| {
-                let indices: Vec<usize> = chunk.iter().map(|&p| order.at(p)).collect();
-                let samples = indices
-                    .par_iter()
-                    .map(|&index| self.dataset.sample(index))
-                    .collect::<Result<Vec<_>, _>>()?;
-                let flip = |&p: &usize| self.flip && order.coin(p);
-                let flipped: Vec<bool> = chunk.iter().map(flip).collect();
-                assemble(&samples, &self.images, &self.text, &flipped)
+                let draws: Vec<(usize, bool)> =
+                    chunk.iter().map(|&p| (order.at(p), self.flip && order.coin(p))).collect();
+                let drawn = draws
+                    .into_par_iter()
+                    .map(|(index, flipped)| {
+                        let sample = self.dataset.sample(index)?;
+                        Ok(Drawn { sample, index, flipped })
+                    })
+                    .collect::<Result<Vec<_>, DataError>>()?;
+                assemble(&drawn, &self.images, &self.text, &self.frozen)
             })
             .collect()
     }

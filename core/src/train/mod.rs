@@ -13,9 +13,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::data::{DataError, Dataset};
+use crate::features::{Frozen, Recall};
 use crate::graph::Stage;
-use crate::model::Model;
-use crate::nn::ops;
+use crate::model::{Model, SeeError};
+use crate::nn::{kernels::allocator, ops};
 use crate::record::{Metrics, RecordError};
 use crate::registry::NoTap;
 use crate::tensor::{Grads, Tape, TensorError};
@@ -33,6 +34,9 @@ pub enum TrainError {
     /// An operation failed: out of memory, or a plugin broke its promise.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    /// An operation failed while a picture was seen, or kept features can't be written.
+    #[error(transparent)]
+    See(#[from] SeeError),
     /// A checkpoint or the weights can't be read or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -106,6 +110,9 @@ pub struct Totals {
     pub skipped: usize,
     /// Wall time in seconds.
     pub seconds: f64,
+    /// Frozen features, in pictures times encoders: read from the cache, and computed.
+    #[serde(default)]
+    pub features: Recall,
 }
 
 /// What a stage needs.
@@ -118,6 +125,8 @@ pub struct Job<'a> {
     pub dataset: Arc<dyn Dataset>,
     /// How conversations become sequences.
     pub text: TextSpec,
+    /// The frozen encoders whose features are kept.
+    pub frozen: Arc<Frozen>,
     /// The seed of the order of samples.
     pub seed: u64,
     /// Where checkpoint and metrics are kept.
@@ -139,6 +148,8 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
     let steps = steps(job.stage, job.dataset.len());
     let tape = Tape::recording();
     tape.set_checkpointing(spec.gradient_checkpointing);
+    // What another stage left fits few buffers of this one.
+    allocator::release();
     job.model.train(job.stage, &tape);
     let mut optimizer = Optimizer::new(job.model, job.stage, steps);
     let mut checkpoint = Checkpoint::at(job.folder);
@@ -155,17 +166,18 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
             batch: spec.batch,
             accumulate: spec.accumulate,
             flip: spec.flip,
+            frozen: job.frozen.clone(),
         },
         Order::new(job.seed, job.dataset.len(), spec.epochs),
         totals.steps,
         steps,
     );
     let sitting = Instant::now();
-    let before = totals.seconds;
+    let before = totals;
     for step in totals.steps..steps {
         let mut batches = batches.recv().map_err(|_| TrainError::Loader(step + 1))??;
         let samples = sample_names(&batches);
-        let (loss, mut grads) = forward_backward(job.model, &mut batches)?;
+        let (loss, mut grads) = forward_backward(job.model, &job.frozen, &mut batches)?;
         let broken = |what, value| TrainError::NonFinite {
             what,
             step: step + 1,
@@ -180,7 +192,8 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
         if !update.norm.is_finite() {
             return Err(broken("gradient norm", update.norm));
         }
-        totals.count(step + 1, &batches, before + sitting.elapsed().as_secs_f64());
+        totals.count(step + 1, &batches, before.seconds + sitting.elapsed().as_secs_f64());
+        totals.features = before.features + job.frozen.recall();
         metrics.write(
             step + 1,
             &[("loss", loss), ("lr", update.lr), ("gradient-norm", update.norm)],
@@ -205,13 +218,16 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
 }
 
 /// The mean loss per target token over all micro-batches, and its gradients.
-fn forward_backward(model: &Model, batches: &mut [Batch]) -> Result<(f64, Grads), TensorError> {
+fn forward_backward(
+    model: &Model,
+    frozen: &Frozen,
+    batches: &mut [Batch],
+) -> Result<(f64, Grads), SeeError> {
     let targets: usize = batches.iter().map(|batch| batch.targets.len()).sum();
     let mut grads = Grads::default();
     let mut sum = 0.0;
     for batch in batches.iter_mut().filter(|batch| !batch.targets.is_empty()) {
-        let images = batch.tensors(model.dev())?;
-        let visual = if images.is_empty() { None } else { Some(model.see(&images)?) };
+        let visual = frozen.see(model, batch)?;
         let hidden = model.read(visual.as_ref(), &batch.rows, batch.ids.len(), None, &mut NoTap)?;
         let head = model.llm()?.head().tensor();
         let loss = ops::cross_entropy(&hidden, &head, &batch.targets)?;

@@ -282,7 +282,7 @@ fn converter(dtype: Dtype) -> Option<fn(&[u8]) -> f32> {
     Some(match dtype {
         Dtype::F32 => |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
         Dtype::BF16 => |b| f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16),
-        Dtype::F16 => |b| half(u16::from_le_bytes([b[0], b[1]])),
+        Dtype::F16 => |b| half::f16::from_le_bytes([b[0], b[1]]).to_f32(),
         Dtype::I64 => {
             |b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32
         }
@@ -290,17 +290,6 @@ fn converter(dtype: Dtype) -> Option<fn(&[u8]) -> f32> {
         Dtype::U8 => |b| f32::from(b[0]),
         _ => return None,
     })
-}
-
-fn half(bits: u16) -> f32 {
-    let sign = if bits >> 15 == 1 { -1.0f32 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
-    sign * match exponent {
-        0 => fraction * 2f32.powi(-24),
-        31 if fraction == 0.0 => f32::INFINITY,
-        31 => f32::NAN,
-        _ => (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
-    }
 }
 
 fn format(path: &Path, detail: String) -> WeightsError {

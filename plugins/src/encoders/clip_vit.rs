@@ -7,24 +7,30 @@
 //! the class token is `Kept`.
 
 use eagle_core::data::preprocess::{Fit, ImageSpec};
-use eagle_core::nn::layers::{Attention, AttentionNames, Conv2d, LayerNorm, Mlp, checkpointed};
-use eagle_core::nn::ops::{self, Activation};
-use eagle_core::nn::{Builder, Init, cost, fit};
-use eagle_core::registry::{Cost, Encoder, EncoderConfig, Features, MapShape, Misfit, Tap};
-use eagle_core::tensor::{Param, Result, Tensor};
+use eagle_core::nn::layers::{
+    Attention, AttentionNames, ClassToken, Conv2d, FeedForward, LayerNorm, Mlp, Norm, NormKind,
+    Positions, Resample, Vit, VitBlock, VitEmbedding, VitShape,
+};
+use eagle_core::nn::ops::Activation;
+use eagle_core::nn::{Builder, Init};
+use eagle_core::registry::{Cost, Encoder, EncoderConfig, MapShape, Misfit};
+use eagle_core::tensor::Result;
 use eagle_core::weights::Keys;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 eagle_core::config! {
     /// CLIP's vision transformer (Hugging Face `CLIPVisionModel`). The defaults are
-    /// `openai/clip-vit-large-patch14-336` as EAGLE runs it.
+    /// `openai/clip-vit-large-patch14-336` as EAGLE runs it. Its paper says 448 pixels
+    /// (`image_size: 448, pretrained_size: 336`); its released code runs 336, made from the mixture's
+    /// tensor (`shared_size: 1024`), and enlarges the map.
     pub struct ClipVit {
         /// Side of the input image, in pixels; a multiple of `patch_size`.
         image_size: usize = 336,
         /// Side of the image that the position embeddings were made for, in pixels; another
-        /// `image_size` resamples them (bicubic, antialias). 0 means `image_size`.
+        /// `image_size` resamples them. 0 means `image_size`.
         pretrained_size: usize = 0,
+        /// How they are resampled: BicubicAntialias (EAGLE, LLaVA-HR) or Bicubic (transformers).
+        resample: Resample = Resample::BicubicAntialias,
         /// Side of a patch, in pixels.
         patch_size: usize = 14,
         /// Channels.
@@ -49,6 +55,9 @@ eagle_core::config! {
         position_range: f32 = 0.02,
         /// How a picture is made square: Stretch, Pad or Crop.
         fit: Fit = Fit::Pad,
+        /// Side of the tensor that a mixture's encoders share, in pixels, if they do as in EAGLE
+        /// (1024): normalised as CLIP's, then resized bilinearly. 0 means an image of its own.
+        shared_size: usize = 0,
     }
 }
 
@@ -58,105 +67,57 @@ eagle_core::register!(encoder ClipVit, examples [
     "ClipVit(image_size: 12, patch_size: 4, width: 12, layers: 1, heads: 3, hidden: 20, class_token: Kept, post_norm: true, activation: Gelu)",
 ]);
 
-/// What becomes of the class token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ClassToken {
-    /// It never enters the transformer.
-    Dropped,
-    /// It takes part in attention and is dropped from the output.
-    Inside,
-    /// It is the first visual token.
-    Kept,
-}
-
 const EPS: f32 = 1e-5;
 const NAMES: AttentionNames =
     AttentionNames { projections: ["q_proj", "k_proj", "v_proj", "out_proj"], bias: (true, true) };
 
 impl ClipVit {
-    fn side(&self) -> usize {
-        self.image_size / self.patch_size.max(1)
-    }
-
-    fn pretrained_side(&self) -> usize {
-        let size = if self.pretrained_size == 0 { self.image_size } else { self.pretrained_size };
-        size / self.patch_size.max(1)
-    }
-
-    fn hidden(&self) -> usize {
-        if self.hidden == 0 { 4 * self.width } else { self.hidden }
-    }
-
-    fn run_layers(&self) -> usize {
-        self.layers - self.skip_last
+    fn shape(&self) -> VitShape {
+        VitShape {
+            image_size: self.image_size,
+            pretrained_size: self.pretrained_size,
+            patch_size: self.patch_size,
+            width: self.width,
+            layers: self.layers,
+            heads: self.heads,
+            hidden: if self.hidden == 0 { 4 * self.width } else { self.hidden },
+            gated: false,
+            class_token: self.class_token,
+            registers: 0,
+            cut: false,
+            skip_last: self.skip_last,
+        }
     }
 }
 
 impl EncoderConfig for ClipVit {
     fn image(&self) -> ImageSpec {
-        ImageSpec { size: self.image_size, fit: self.fit, ..ImageSpec::default() }
+        let own = ImageSpec { size: self.image_size, fit: self.fit, ..ImageSpec::default() };
+        own.shared_at(self.shared_size)
     }
 
     fn output(&self) -> std::result::Result<MapShape, Misfit> {
-        fit::whole_patches(self.image_size, "image_size", self.patch_size)?;
-        fit::whole_patches(self.pretrained_size, "pretrained_size", self.patch_size)?;
-        fit::even_heads(self.width, self.heads)?;
-        if self.image_size == 0 {
-            return Err(Misfit::field("image_size", "the image has no pixels"));
-        }
-        if self.skip_last >= self.layers {
-            let message =
-                format!("skips {} of {} blocks: none is left", self.skip_last, self.layers);
-            return Err(Misfit::field("skip_last", message));
-        }
-        let map = MapShape::on_grid((self.side(), self.side()), self.width).with_blocks(self.run_layers());
-        Ok(match self.class_token {
-            ClassToken::Kept => MapShape { grid: None, tokens: map.tokens + 1, ..map },
-            _ => map,
-        })
+        self.shape().output()
     }
 
     fn cost(&self) -> Cost {
-        let tokens = self.side().pow(2) + usize::from(self.class_token != ClassToken::Dropped);
-        let patch = cost::convolution(self.side().pow(2), self.patch_size, 3, self.width);
-        let block = cost::linear(tokens, self.width, 4 * self.width)
-            + cost::attention(tokens, tokens, self.width)
-            + cost::linear(tokens, self.width, self.hidden())
-            + cost::linear(tokens, self.hidden(), self.width)
-            + cost::pointwise(tokens, self.hidden() + 2 * self.width);
-        patch + cost::blocks(self.run_layers(), (tokens, self.width), block)
+        self.shape().cost()
     }
 
     fn build(&self, b: &mut Builder<'_>) -> Result<Box<dyn Encoder>> {
         let mut b = b.at("vision_model");
-        let width = self.width;
-        let mut e = b.at("embeddings");
-        let class = match self.class_token {
-            ClassToken::Dropped => None,
-            _ => Some(e.param("class_embedding", &[width], Init::Normal(0.02))?),
-        };
-        let patches = Conv2d::build(
-            &mut e.at("patch_embedding"),
-            (3, width),
-            self.patch_size,
-            (self.patch_size, 0),
-            false,
-        )?;
-        let positions = e.at("position_embedding").param(
-            "weight",
-            &[self.pretrained_side().pow(2) + 1, width],
-            Init::Normal(self.position_range),
-        )?;
-        let pre_norm = LayerNorm::build(&mut b.at("pre_layrnorm"), width, EPS)?;
-        let blocks = (0..self.run_layers())
+        let (width, shape) = (self.width, self.shape());
+        let embedding = self.embedding(&mut b.at("embeddings"))?;
+        let pre_norm = Some(LayerNorm::build(&mut b.at("pre_layrnorm"), width, EPS)?);
+        let blocks = (0..shape.run_layers())
             .map(|i| self.block(&mut b.at("encoder").at("layers").at(i)))
             .collect::<Result<_>>()?;
         let post_norm = self
             .post_norm
-            .then(|| LayerNorm::build(&mut b.at("post_layernorm"), width, EPS))
+            .then(|| Norm::build(&mut b.at("post_layernorm"), NormKind::Layer, width, EPS))
             .transpose()?;
-        let config = self.clone();
-        Ok(Box::new(Module { config, class, patches, positions, pre_norm, blocks, post_norm }))
+        let class_token = self.class_token;
+        Ok(Box::new(Vit { embedding, pre_norm, blocks, rope: None, post_norm, class_token }))
     }
 
     fn keys(&self) -> Keys {
@@ -178,14 +139,11 @@ impl ClipVit {
             "logit_scale",
             "vision_model.embeddings.position_ids",
         ]);
-        if self.class_token == ClassToken::Dropped {
-            keys.ignored.push("vision_model.embeddings.class_embedding".into());
-        }
         if !self.post_norm {
             keys.ignored.push("vision_model.post_layernorm.*".into());
         }
-        let skipped = self.run_layers()..self.layers;
-        keys.ignored.extend(skipped.map(|i| format!("vision_model.encoder.layers.{i}.**")));
+        let class = "vision_model.embeddings.class_embedding";
+        keys.ignored.extend(self.shape().unused("vision_model.encoder.layers", class));
         keys
     }
 
@@ -200,11 +158,11 @@ impl ClipVit {
             "architectures": ["CLIPVisionModel"],
             "model_type": "clip_vision_model",
             "hidden_size": self.width,
-            "intermediate_size": self.hidden(),
-            "num_hidden_layers": self.run_layers(),
+            "intermediate_size": self.shape().hidden,
+            "num_hidden_layers": self.shape().run_layers(),
             "num_attention_heads": self.heads,
             "num_channels": 3,
-            "image_size": self.pretrained_side() * self.patch_size,
+            "image_size": self.shape().pretrained_side() * self.patch_size,
             "patch_size": self.patch_size,
             "hidden_act": activation,
             "layer_norm_eps": 1e-5,
@@ -212,93 +170,36 @@ impl ClipVit {
         })
     }
 
-    fn block(&self, b: &mut Builder<'_>) -> Result<Block> {
-        let init = Init::xavier(self.width, self.width);
-        let heads = (self.heads, self.heads);
-        Ok(Block {
-            norm1: LayerNorm::build(&mut b.at("layer_norm1"), self.width, EPS)?,
-            attention: Attention::build(&mut b.at("self_attn"), NAMES, self.width, heads, init)?,
-            norm2: LayerNorm::build(&mut b.at("layer_norm2"), self.width, EPS)?,
-            mlp: Mlp::build(
-                &mut b.at("mlp"),
-                ["fc1", "fc2"],
-                (self.width, self.hidden()),
-                self.activation,
-            )?,
-        })
-    }
-}
-
-#[derive(Clone)]
-struct Block {
-    norm1: LayerNorm,
-    attention: Attention,
-    norm2: LayerNorm,
-    mlp: Mlp,
-}
-
-impl Block {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = ops::add(x, &self.attention.bidirectional(&self.norm1.forward(x)?)?)?;
-        ops::add(&x, &self.mlp.forward(&self.norm2.forward(&x)?)?)
-    }
-}
-
-struct Module {
-    config: ClipVit,
-    class: Option<Param>,
-    patches: Conv2d,
-    positions: Param,
-    pre_norm: LayerNorm,
-    blocks: Vec<Block>,
-    post_norm: Option<LayerNorm>,
-}
-
-impl Module {
-    /// Patches `[B, N, C]` with their positions, the class token in front where there is one.
-    fn embed(&self, image: &Tensor) -> Result<Tensor> {
-        let [batch, ..] = image.dims::<4>("ClipVit")?;
-        let patches = self.patches.patches(image)?;
-        let positions = self.positions.tensor();
-        let grid =
-            self.patch_positions(&ops::narrow(&positions, 0, 1, positions.shape()[0] - 1)?)?;
-        let patches = ops::add_rows(&patches, &grid)?;
-        let Some(class) = &self.class else { return Ok(patches) };
-        let class = ops::add(
-            &class.tensor().reshape(&[1, self.config.width])?,
-            &ops::narrow(&positions, 0, 0, 1)?,
-        )?;
-        let class = ops::gather_rows(&class, &vec![0; batch])?;
-        ops::concat(&[&class.reshape(&[batch, 1, self.config.width])?, &patches], 1)
-    }
-
-    fn patch_positions(&self, positions: &Tensor) -> Result<Tensor> {
-        let (from, to) = (self.config.pretrained_side(), self.config.side());
-        if from == to {
-            return Ok(positions.clone());
-        }
-        let width = self.config.width;
-        let map = positions.reshape(&[1, from, from, width])?;
-        ops::resize_bicubic(&map, to, to, true)?.reshape(&[to * to, width])
-    }
-}
-
-impl Encoder for Module {
-    fn forward(&self, image: &Tensor, tap: &mut dyn Tap) -> Result<Features> {
-        let mut x = self.pre_norm.forward(&self.embed(image)?)?;
-        for (i, block) in self.blocks.iter().enumerate() {
-            x = checkpointed(block, &x, Block::forward)?;
-            x = tap.after_block(i, self.blocks.len(), x)?;
-        }
-        if let Some(norm) = &self.post_norm {
-            x = norm.forward(&x)?;
-        }
-        let side = self.config.side();
-        let (map, grid) = match self.config.class_token {
-            ClassToken::Dropped => (x, Some((side, side))),
-            ClassToken::Inside => (ops::narrow(&x, 1, 1, side * side)?, Some((side, side))),
-            ClassToken::Kept => (x, None),
+    fn embedding(&self, b: &mut Builder<'_>) -> Result<VitEmbedding> {
+        let (width, patch, shape) = (self.width, self.patch_size, self.shape());
+        let class = match self.class_token {
+            ClassToken::Dropped => None,
+            _ => Some(b.param("class_embedding", &[width], Init::Normal(0.02))?),
         };
-        Ok(Features { map, grid, pyramid: Vec::new() })
+        let mut at = b.at("patch_embedding");
+        let patches = Conv2d::build(&mut at, (3, width), patch, (patch, 0), false)?;
+        let (from, to) = (shape.pretrained_side(), shape.side());
+        let init = Init::Normal(self.position_range);
+        let mut at = b.at("position_embedding");
+        let table = at.param("weight", &[1 + from * from, width], init)?;
+        let positions = Positions { table, prefix: 1, from, to, resample: self.resample };
+        Ok(VitEmbedding { patches, class, registers: None, positions })
+    }
+
+    fn block(&self, b: &mut Builder<'_>) -> Result<VitBlock> {
+        let (width, init) = (self.width, Init::xavier(self.width, self.width));
+        let sizes = (width, self.shape().hidden);
+        let heads = (self.heads, self.heads);
+        let norm1 = Norm::build(&mut b.at("layer_norm1"), NormKind::Layer, width, EPS)?;
+        let attention = Attention::build(&mut b.at("self_attn"), NAMES, width, heads, init)?;
+        let norm2 = Norm::build(&mut b.at("layer_norm2"), NormKind::Layer, width, EPS)?;
+        let mlp = Mlp::build(&mut b.at("mlp"), ["fc1", "fc2"], sizes, self.activation)?;
+        Ok(VitBlock {
+            norms: [norm1, norm2],
+            attention,
+            mlp: FeedForward::Plain(mlp),
+            scales: None,
+            post_norm: false,
+        })
     }
 }

@@ -11,12 +11,13 @@
 
 use eagle_core::data::preprocess::{Fit, ImageSpec};
 use eagle_core::nn::layers::{
-    Attention, Conv2d, GatedMlp, LayerNorm, Linear, Rope2d, within_windows,
+    Attention, Conv2d, GatedMlp, LayerNorm, Linear, Positions, Resample, Rope2d, checkpointed,
+    within_windows,
 };
 use eagle_core::nn::ops::{self, Activation};
 use eagle_core::nn::{Builder, Init, cost, fit};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, Features, MapShape, Misfit, Tap};
-use eagle_core::tensor::{Param, Result, Tensor};
+use eagle_core::tensor::{Result, Tensor};
 use eagle_core::weights::Keys;
 
 eagle_core::config! {
@@ -95,7 +96,7 @@ impl EncoderConfig for Eva02Vit {
             return Err(Misfit::field("heads", message).help("use heads of 4, 8, 12 … channels"));
         }
         fit::windows(self.window, self.side(), &self.global_blocks, self.layers)?;
-        Ok(MapShape::on_grid((self.side(), self.side()), self.width))
+        Ok(MapShape::on_grid((self.side(), self.side()), self.width).with_blocks(self.layers))
     }
 
     fn cost(&self) -> Cost {
@@ -111,22 +112,24 @@ impl EncoderConfig for Eva02Vit {
                 + cost::pointwise(n, 2 * self.hidden() + 2 * self.width)
         };
         let patches = cost::convolution(n, self.patch_size, 3, self.width);
-        (0..self.layers).fold(patches, |total, index| total + block(index))
+        (0..self.layers)
+            .fold(patches, |total, i| total + cost::blocks(1, (n, self.width), block(i)))
     }
 
     fn build(&self, b: &mut Builder<'_>) -> Result<Box<dyn Encoder>> {
         let (width, patch) = (self.width, self.patch_size);
-        // One more than the patches: the class token's, which a detector drops.
-        let count = self.pretrained_side().pow(2) + 1;
-        let positions = b.param("pos_embed", &[1, count, width], Init::Normal(0.02))?;
+        // The first row is the class token's, which a detector drops.
+        let (from, to, prefix) = (self.pretrained_side(), self.side(), 1);
+        let table = b.param("pos_embed", &[1, prefix + from * from, width], Init::Normal(0.02))?;
+        let positions = Positions { table, prefix, from, to, resample: Resample::Bicubic };
         let mut e = b.at("patch_embed");
         let patches = Conv2d::build(&mut e.at("proj"), (3, width), patch, (patch, 0), true)?;
-        let blocks = (0..self.layers)
-            .map(|i| self.block(self.window_of(i), &mut b.at("blocks").at(i)))
-            .collect::<Result<_>>()?;
         let rope = |side: usize| Rope2d::new(side, self.rope_grid, width / self.heads, THETA);
-        let ropes = [rope(self.side()), rope(self.window)];
-        Ok(Box::new(Module { config: self.clone(), positions, patches, blocks, ropes }))
+        let ropes = [rope(to), rope(self.window)];
+        let blocks = (0..self.layers)
+            .map(|i| self.block(self.window_of(i), &ropes, &mut b.at("blocks").at(i)))
+            .collect::<Result<_>>()?;
+        Ok(Box::new(Module { side: to, positions, patches, blocks }))
     }
 
     fn keys(&self) -> Keys {
@@ -136,10 +139,12 @@ impl EncoderConfig for Eva02Vit {
 }
 
 impl Eva02Vit {
-    fn block(&self, window: usize, b: &mut Builder<'_>) -> Result<Block> {
+    fn block(&self, window: usize, ropes: &[Rope2d; 2], b: &mut Builder<'_>) -> Result<Block> {
         let width = self.width;
         Ok(Block {
+            side: self.side(),
             window,
+            rope: ropes[usize::from(window > 0)].clone(),
             norm1: LayerNorm::build(&mut b.at("norm1"), width, EPS)?,
             attention: self.attention(&mut b.at("attn"))?,
             norm2: LayerNorm::build(&mut b.at("norm2"), width, EPS)?,
@@ -172,9 +177,13 @@ impl Eva02Vit {
     }
 }
 
+#[derive(Clone)]
 struct Block {
-    /// Side of the windows in patches, 0 for the whole grid.
+    /// Side of the grid, and of its windows or 0, in patches.
+    side: usize,
     window: usize,
+    /// The angles of a window, or of the whole grid.
+    rope: Rope2d,
     norm1: LayerNorm,
     attention: Attention,
     norm2: LayerNorm,
@@ -182,10 +191,10 @@ struct Block {
 }
 
 impl Block {
-    fn forward(&self, x: &Tensor, side: usize, rope: &Rope2d) -> Result<Tensor> {
-        let normed = self.norm1.forward(x)?;
-        let seen = within_windows(&normed, (side, side), self.window, |x, _| {
-            self.attention.on_grid(x, rope)
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let grid = (self.side, self.side);
+        let seen = within_windows(&self.norm1.forward(x)?, grid, self.window, |x, _| {
+            self.attention.on_grid(x, &self.rope)
         })?;
         let x = ops::add(x, &seen)?;
         ops::add(&x, &self.mlp.forward(&self.norm2.forward(&x)?)?)
@@ -193,27 +202,20 @@ impl Block {
 }
 
 struct Module {
-    config: Eva02Vit,
-    positions: Param,
+    /// Patches per row.
+    side: usize,
+    positions: Positions,
     patches: Conv2d,
     blocks: Vec<Block>,
-    /// The angles of the whole grid, and those of a window.
-    ropes: [Rope2d; 2],
 }
 
 impl Encoder for Module {
     fn forward(&self, image: &Tensor, tap: &mut dyn Tap) -> Result<Features> {
-        let (from, side) = (self.config.pretrained_side(), self.config.side());
-        let width = self.config.width;
-        let positions = ops::narrow(&self.positions.tensor(), 1, 1, from * from)?;
-        let positions = positions.reshape(&[1, from, from, width])?;
-        let positions = ops::resize_bicubic(&positions, side, side, false)?;
-        let patches = self.patches.patches(image)?;
-        let mut x = ops::add_rows(&patches, &positions.reshape(&[side * side, width])?)?;
+        let mut x = ops::add_rows(&self.patches.patches(image)?, &self.positions.grid()?)?;
         for (i, block) in self.blocks.iter().enumerate() {
-            let rope = &self.ropes[usize::from(block.window > 0)];
-            x = tap.after_block(i, self.blocks.len(), block.forward(&x, side, rope)?)?;
+            x = checkpointed(block, &x, Block::forward)?;
+            x = tap.after_block(i, self.blocks.len(), x)?;
         }
-        Ok(Features { map: x, grid: Some((side, side)), pyramid: Vec::new() })
+        Ok(Features { map: x, grid: Some((self.side, self.side)), pyramid: Vec::new() })
     }
 }

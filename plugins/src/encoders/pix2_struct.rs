@@ -11,7 +11,7 @@
 //! `H x W` gives as many rows and columns as fit in its proportions.
 
 use eagle_core::data::preprocess::{Fit, ImageSpec};
-use eagle_core::nn::layers::{Attention, GatedMlp, Linear, RmsNorm};
+use eagle_core::nn::layers::{Attention, GatedMlp, Linear, RmsNorm, checkpointed};
 use eagle_core::nn::ops::{self, Activation};
 use eagle_core::nn::{Builder, Init, cost, fit};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, Features, MapShape, Misfit, Tap};
@@ -82,7 +82,7 @@ impl EncoderConfig for Pix2Struct {
             let help = format!("use at least {}: the first is the padding's", grid.0 + 1);
             return Err(Misfit::field("positions", message).help(help));
         }
-        Ok(MapShape::on_grid(grid, self.width))
+        Ok(MapShape::on_grid(grid, self.width).with_blocks(self.layers))
     }
 
     fn cost(&self) -> Cost {
@@ -93,7 +93,8 @@ impl EncoderConfig for Pix2Struct {
             + cost::linear(n, self.width, 2 * self.hidden)
             + cost::linear(n, self.hidden, self.width)
             + cost::pointwise(n, self.hidden + 2 * self.width);
-        cost::linear(n, 3 * self.patch_size.pow(2), self.width) + cost::times(self.layers, block)
+        cost::linear(n, 3 * self.patch_size.pow(2), self.width)
+            + cost::blocks(self.layers, (n, self.width), block)
     }
 
     fn build(&self, b: &mut Builder<'_>) -> Result<Box<dyn Encoder>> {
@@ -142,6 +143,7 @@ impl Pix2Struct {
     }
 }
 
+#[derive(Clone)]
 struct Block {
     norm1: RmsNorm,
     attention: Attention,
@@ -235,7 +237,8 @@ impl Encoder for Module {
         let grid = self.config.grid(height, width);
         let mut x = self.embed(image, grid)?;
         for (i, block) in self.blocks.iter().enumerate() {
-            x = tap.after_block(i, self.blocks.len(), block.forward(&x)?)?;
+            x = checkpointed(block, &x, Block::forward)?;
+            x = tap.after_block(i, self.blocks.len(), x)?;
         }
         Ok(Features { map: self.norm.forward(&x)?, grid: Some(grid), pyramid: Vec::new() })
     }

@@ -9,8 +9,8 @@
 //!
 //! `[B, 3, S, S]` to `[B, (S / patch_size / unshuffle)^2, neck_width * unshuffle^2]`.
 
-use eagle_core::data::preprocess::{Fit, ImageSpec};
-use eagle_core::nn::layers::{Conv2d, LayerNorm, Linear, Mlp, within_windows};
+use eagle_core::data::preprocess::{Filter, Fit, IMAGENET_MEAN, IMAGENET_STD, ImageSpec};
+use eagle_core::nn::layers::{Conv2d, LayerNorm, Linear, Mlp, checkpointed, within_windows};
 use eagle_core::nn::ops::{self, Activation, AttentionSpec, Bias, GridAxis};
 use eagle_core::nn::{Builder, Init, cost, fit};
 use eagle_core::registry::{Cost, Encoder, EncoderConfig, Features, MapShape, Misfit, Tap};
@@ -50,8 +50,12 @@ eagle_core::config! {
         neck_width: usize = 256,
         /// Side of the squares of vectors that become one, channel by channel; 1 leaves them.
         unshuffle: usize = 2,
-        /// How a picture is made square: Stretch, Pad or Crop.
+        /// How a picture is made square: Stretch, Pad, Crop, or Corner (SAM's own way).
         fit: Fit = Fit::Pad,
+        /// Side of the tensor that a mixture's encoders share as in EAGLE, in pixels: normalised as
+        /// CLIP's, then resized bilinearly. 0 means an image of its own, as SAM's processor makes it
+        /// (bilinear, ImageNet's mean; with `fit: Corner`).
+        shared_size: usize = 1024,
     }
 }
 
@@ -93,7 +97,15 @@ impl SamVit {
 
 impl EncoderConfig for SamVit {
     fn image(&self) -> ImageSpec {
-        ImageSpec { size: self.image_size, fit: self.fit, ..ImageSpec::default() }
+        let own = ImageSpec {
+            size: self.image_size,
+            fit: self.fit,
+            filter: Filter::Bilinear,
+            mean: IMAGENET_MEAN,
+            std: IMAGENET_STD,
+            ..ImageSpec::default()
+        };
+        own.shared_at(self.shared_size)
     }
 
     fn output(&self) -> std::result::Result<MapShape, Misfit> {
@@ -131,7 +143,8 @@ impl EncoderConfig for SamVit {
         if self.neck == Neck::Full {
             total = total + cost::convolution(n, 3, self.neck_width, self.neck_width);
         }
-        (0..self.layers).fold(total, |total, index| total + block(index))
+        (0..self.layers)
+            .fold(total, |total, i| total + cost::blocks(1, (n, self.width), block(i)))
     }
 
     fn build(&self, b: &mut Builder<'_>) -> Result<Box<dyn Encoder>> {
@@ -194,6 +207,7 @@ impl SamVit {
 }
 
 /// Attention over a grid whose scores depend on distances, too.
+#[derive(Clone)]
 struct RelativeAttention {
     qkv: Linear,
     output: Linear,
@@ -208,11 +222,9 @@ impl RelativeAttention {
     fn forward(&self, x: &Tensor, (rows, columns): (usize, usize)) -> Result<Tensor> {
         let [batch, n, width] = x.dims("SamVit")?;
         let head_width = width / self.heads;
-        let qkv = self.qkv.forward(x)?;
-        let part = |i: usize| {
-            ops::narrow(&qkv, 2, i * width, width)?.reshape(&[batch, n, self.heads, head_width])
-        };
-        let (q, k, v) = (part(0)?, part(1)?, part(2)?);
+        let heads = |part: Tensor| part.reshape(&[batch, n, self.heads, head_width]);
+        let [q, k, v] = self.qkv.parts(x)?;
+        let (q, k, v) = (heads(q)?, heads(k)?, heads(v)?);
         let grid = (rows, columns);
         let down = stretched(&self.rows.tensor(), rows)?;
         let across = stretched(&self.columns.tensor(), columns)?;
@@ -234,6 +246,7 @@ fn stretched(distances: &Tensor, size: usize) -> Result<Tensor> {
     ops::resize_bilinear(&map, wanted, 1, false)?.reshape(&[wanted, width])
 }
 
+#[derive(Clone)]
 struct Block {
     /// Side of the windows in patches, 0 for the whole grid.
     window: usize,
@@ -270,7 +283,8 @@ impl Encoder for Module {
         let positions = positions.reshape(&[rows * columns, channels])?;
         let mut x = ops::add_rows(&self.patches.patches(image)?, &positions)?;
         for (i, block) in self.blocks.iter().enumerate() {
-            x = tap.after_block(i, self.blocks.len(), block.forward(&x, (rows, columns))?)?;
+            x = checkpointed(block, &x, move |block, x| block.forward(x, (rows, columns)))?;
+            x = tap.after_block(i, self.blocks.len(), x)?;
         }
         let mut x = x.reshape(&[batch, rows, columns, channels])?;
         for (conv, norm) in &self.neck {

@@ -34,12 +34,15 @@ eagle_core::config! {
         levels: usize = 0,
         /// Channels of the values. 0: the first expert's.
         width: usize = 0,
+        /// Whether points and weights start the same for all tokens, as Deformable DETR's do; what
+        /// computes them from a token then gets its first gradient in the second step.
+        zero_init: bool = true,
     }
 }
 
 eagle_core::register!(fusion DeformableAttention, examples [
-    "DeformableAttention(heads: 2, points: 2)",
-    "DeformableAttention(heads: 3, points: 1, levels: 1, width: 9)",
+    "DeformableAttention(heads: 2, points: 2, zero_init: false)",
+    "DeformableAttention(heads: 3, points: 2, levels: 1, width: 9, zero_init: false)",
 ]);
 
 impl DeformableAttention {
@@ -63,11 +66,19 @@ impl DeformableAttention {
 }
 
 impl FusionConfig for DeformableAttention {
+    fn reads_pyramids(&self) -> bool {
+        self.levels != 1
+    }
+
     fn output(&self, inputs: &[MapShape]) -> std::result::Result<TokensShape, Misfit> {
         let first = fit::low_and_high(inputs)?;
         fit::even_heads(self.width(inputs), self.heads)?;
         if self.points == 0 {
             return Err(Misfit::field("points", "a head that reads no point sees nothing"));
+        }
+        if self.points == 1 && self.levels(inputs).len() == 1 {
+            let message = "a single point has nothing to be weighed against";
+            return Err(Misfit::field("points", message).help("use 2 or more"));
         }
         Ok(TokensShape { tokens: first.tokens, width: first.width })
     }
@@ -100,12 +111,12 @@ impl FusionConfig for DeformableAttention {
         });
         let projections = projections.collect::<Result<_>>()?;
         let reads = self.heads * levels.len() * self.points;
-        let offsets = b.at("sampling_offsets").param("weight", &[2 * reads, width], Init::Zeros)?;
+        let start = if self.zero_init { Init::Zeros } else { Init::fan_in(width) };
+        let offsets = b.at("sampling_offsets").param("weight", &[2 * reads, width], start)?;
         let ring = || self.ring(levels.len());
         let ring = b.at("sampling_offsets").param_with("bias", &[2 * reads], ring)?;
-        let zeros = Init::Zeros;
         let weights =
-            Linear::with_init(&mut b.at("attention_weights"), width, reads, true, zeros)?;
+            Linear::with_init(&mut b.at("attention_weights"), width, reads, true, start)?;
         let xavier = |outputs| Init::xavier(width, outputs);
         let value =
             Linear::with_init(&mut b.at("value_proj"), width, width, true, xavier(width))?;

@@ -48,6 +48,10 @@ eagle_core::register!(fusion LlavaHr, examples [
 const KERNEL: usize = 7;
 
 impl FusionConfig for LlavaHr {
+    fn reads_pyramids(&self) -> bool {
+        false
+    }
+
     fn injects(&self) -> Option<usize> {
         (self.groups > 1).then_some(0)
     }

@@ -56,6 +56,10 @@ impl MiniGemini {
 }
 
 impl FusionConfig for MiniGemini {
+    fn reads_pyramids(&self) -> bool {
+        self.pyramid
+    }
+
     fn output(&self, inputs: &[MapShape]) -> std::result::Result<TokensShape, Misfit> {
         let first = fit::low_and_high(inputs)?;
         if self.window > 256 {

@@ -30,6 +30,10 @@ impl SequenceAppend {
 }
 
 impl FusionConfig for SequenceAppend {
+    fn reads_pyramids(&self) -> bool {
+        false
+    }
+
     fn output(&self, inputs: &[MapShape]) -> std::result::Result<TokensShape, Misfit> {
         let tokens = inputs.iter().map(|input| input.tokens).sum();
         Ok(TokensShape { tokens, width: self.width(inputs) })

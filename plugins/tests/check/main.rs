@@ -4,11 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod edit;
+mod without;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use eagle_core::graph::{self, Context, Graph};
+use eagle_core::graph::{self, Context, Graph, LinkedStudy};
 use eagle_core::registry::Registry;
 use eagle_core::spec::{self, File, Problem, Study, Trial};
 
@@ -37,11 +38,7 @@ fn check(path: &Path) -> (String, Result<Graph, Vec<Problem>>) {
     (source, graph)
 }
 
-fn trials(
-    path: &Path,
-    study: &Study,
-    form: Vec<Problem>,
-) -> Result<Vec<(Trial, Graph)>, Vec<Problem>> {
+fn trials(path: &Path, study: &Study, form: Vec<Problem>) -> Result<LinkedStudy, Vec<Problem>> {
     let context = Context { base: path.parent().unwrap(), file: Some(path) };
     graph::link_study(study, form, &registry(), &context, Ok).map(|linked| linked.trials)
 }
@@ -88,12 +85,12 @@ fn every_good_file_links() {
         let (source, graph) = check(&path);
         match spec::parse(&source) {
             Ok(File::Study(study)) => match trials(&path, &study, Vec::new()) {
-                Ok(trials) => {
+                Ok(study) => {
                     let line = |(trial, graph): &(Trial, Graph)| {
                         assert_eq!(graph.seed, trial.seed);
                         format!("{trial} {:?}", trial.values)
                     };
-                    let lines: Vec<String> = trials.iter().map(line).collect();
+                    let lines: Vec<String> = study.trials.iter().map(line).collect();
                     snapshot("good", &name, "its trials", &lines.join("\n"));
                 }
                 Err(problems) => panic!("{}", spec::render(&problems, &source, &name, false)),

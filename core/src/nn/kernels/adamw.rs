@@ -29,7 +29,7 @@ struct Factors {
     beta2: f32,
     one_minus_beta2: f32,
     size: f32,
-    root: f32,
+    per_root: f32,
     eps: f32,
     grad: f32,
 }
@@ -40,7 +40,7 @@ simd! {
             let g = g * f.grad;
             *m += (g - *m) * f.one_minus_beta1;
             *v = *v * f.beta2 + f.one_minus_beta2 * g * g;
-            *p = *p * f.keep - f.size * (*m / (v.sqrt() / f.root + f.eps));
+            *p = *p * f.keep - f.size * (*m / (v.sqrt() * f.per_root + f.eps));
         }
     }
     fn squares(x: &[f32]) -> f64 {
@@ -76,7 +76,7 @@ pub fn adamw(
         beta2: settings.beta2,
         one_minus_beta2: (1.0 - beta2) as f32,
         size: (lr / (1.0 - beta1.powi(steps))) as f32,
-        root: (1.0 - beta2.powi(steps)).sqrt() as f32,
+        per_root: (1.0 / (1.0 - beta2.powi(steps)).sqrt()) as f32,
         eps: settings.eps,
         grad: grad_scale,
     };

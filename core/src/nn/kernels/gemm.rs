@@ -43,18 +43,36 @@ fn reaches(rows: usize, cols: usize, row: usize, col: usize) -> usize {
 /// `out = factor * a b`, or `out += factor * a b`; `a` is m x k, `b` is k x n, and `out` is
 /// row-major with rows `row` apart.
 #[allow(clippy::too_many_arguments)]
-pub fn gemm<'a>(
-    (m, n, k): (usize, usize, usize),
+pub fn gemm(
+    size: (usize, usize, usize),
     out: &mut [f32],
     row: usize,
     accumulate: bool,
-    a: Mat<'a>,
-    b: Mat<'a>,
+    a: Mat<'_>,
+    b: Mat<'_>,
+    factor: f32,
+) {
+    assert!(out.len() >= reaches(size.0, size.1, row, 1), "a product would leave its output");
+    // SAFETY: by the assertion `out` holds the result, and it is borrowed mutably.
+    unsafe { gemm_at(size, out.as_mut_ptr(), row, accumulate, a, b, factor) }
+}
+
+/// [`gemm`] into rows that others may stand between.
+///
+/// # Safety
+/// `out` points to m rows of n values, `row` apart, which nothing else uses meanwhile.
+#[allow(clippy::too_many_arguments)]
+pub(super) unsafe fn gemm_at(
+    (m, n, k): (usize, usize, usize),
+    out: *mut f32,
+    row: usize,
+    accumulate: bool,
+    a: Mat<'_>,
+    b: Mat<'_>,
     factor: f32,
 ) {
     assert!(
-        out.len() >= reaches(m, n, row, 1)
-            && (m <= 1 || row >= n)
+        (m <= 1 || row >= n)
             && a.data.len() >= reaches(m, k, a.row, a.col)
             && b.data.len() >= reaches(k, n, b.row, b.col),
         "a matrix product would leave its slices"
@@ -63,13 +81,22 @@ pub fn gemm<'a>(
         return;
     }
     if m == 1 && b.col == 1 && k > 0 {
+        // SAFETY: the only row, by the caller's contract.
+        let out = unsafe { std::slice::from_raw_parts_mut(out, n) };
         return single_row((n, k), out, accumulate, a, b, factor);
     }
-    let piece = |mat: Mat<'a>, step: usize, at: usize| Mat { data: &mat.data[step * at..], ..mat };
-    product((m, n, k.min(DEPTH)), out, row, accumulate, a, b, factor);
-    for at in (DEPTH..k).step_by(DEPTH) {
+    let mut at = 0;
+    loop {
         let size = (m, n, DEPTH.min(k - at));
-        product(size, out, row, true, piece(a, a.col, at), piece(b, b.row, at), factor);
+        let a = Mat { data: &a.data[(a.col * at).min(a.data.len())..], ..a };
+        let b = Mat { data: &b.data[(b.row * at).min(b.data.len())..], ..b };
+        // SAFETY: `out` by the caller's contract; the assertion above holds every element of `a` and
+        // `b` inside their slices, of which these are parts.
+        unsafe { product(size, out, row, accumulate || at > 0, a, b, factor) };
+        at += DEPTH;
+        if at >= k {
+            return;
+        }
     }
 }
 
@@ -85,31 +112,39 @@ fn single_row(
     let mut rows: Vec<f32> = (0..k).map(|i| a.data[i * a.col]).collect();
     rows.resize(2 * k, 0.0);
     let mut both = vec![0.0; 2 * n];
-    both[..n].copy_from_slice(&out[..n]);
+    if accumulate {
+        both[..n].copy_from_slice(out);
+    }
     gemm((2, n, k), &mut both, n, accumulate, Mat::rows(&rows, k), b, factor);
-    out[..n].copy_from_slice(&both[..n]);
+    out.copy_from_slice(&both[..n]);
 }
 
 /// A product whose sum is not cut.
-fn product(
+///
+/// # Safety
+/// The three matrices lie inside their memory, and nothing else uses `out` meanwhile.
+#[allow(clippy::too_many_arguments)]
+unsafe fn product(
     (m, n, k): (usize, usize, usize),
-    out: &mut [f32],
+    out: *mut f32,
     row: usize,
     accumulate: bool,
     a: Mat<'_>,
     b: Mat<'_>,
     factor: f32,
 ) {
-    // SAFETY: `gemm`, the only caller, asserts that every element of the three matrices lies inside
-    // its slice, of which this is a part; rows of `out` don't overlap, and `out` is borrowed
-    // mutably, so it aliases neither operand.
-    // The kernel wants column-major output, so the transposed product is computed: out^T = b^T a^T.
+    let kernel = match super::simd::forced() {
+        Some(level) => super::forced::product(level),
+        None => gemm_f32::gemm::f32::get_gemm_fn(),
+    };
+    // SAFETY: the caller's contract. The kernel wants column-major output, so the transposed product
+    // is computed: out^T = b^T a^T.
     unsafe {
-        gemm_f32::gemm::f32::get_gemm_fn()(
+        kernel(
             n,
             m,
             k,
-            out.as_mut_ptr(),
+            out,
             row as isize,
             1,
             accumulate,

@@ -1,7 +1,8 @@
 //! Bilinear sampling of `[B, H, W, C]` at points of `[-1, 1]`, zeros outside.
 
-use super::memory::{chunked, part, split_rows, uninit};
+use super::memory::{chunked, part, uninit};
 use super::simd::{simd, sum_of_pairs};
+use rayon::prelude::*;
 
 /// The sizes of a sampling.
 #[derive(Debug, Clone, Copy)]
@@ -77,8 +78,8 @@ pub fn grid_sample(s: Shape, x: &[f32], grid: &[f32]) -> Vec<f32> {
     out
 }
 
-/// The gradients of the map and of the grid; one task per batch element, since its points may
-/// share pixels.
+/// The gradients of the map and of the grid. Points may share pixels, so that a task owns a band of
+/// a map's rows and takes from every point what falls into it.
 pub fn grid_sample_backward(
     s: Shape,
     gradient: &[f32],
@@ -87,18 +88,34 @@ pub fn grid_sample_backward(
 ) -> (Vec<f32>, Vec<f32>) {
     let (h, w, c) = s.map;
     let (mut dx, mut dgrid) = (vec![0.0; x.len()], uninit(grid.len()));
-    split_rows((&mut dx, h * w * c), (&mut dgrid, 2 * s.points), |b, dx, dgrid| {
-        let (x, gradient) = (part(x, b, h * w * c), part(gradient, b, s.points * c));
-        let grid = part(grid, b, 2 * s.points);
-        for ((point, dgrid), gradient) in
-            grid.chunks_exact(2).zip(dgrid.chunks_exact_mut(2)).zip(gradient.chunks_exact(c))
-        {
+    let batch = x.len() / (h * w * c).max(1);
+    let band = h.div_ceil(16_usize.div_ceil(batch.max(1))).max(1);
+    let mut tasks: Vec<(usize, usize, &mut [f32])> = Vec::new();
+    for (b, dx) in dx.chunks_mut((h * w * c).max(1)).enumerate() {
+        let own = dx.chunks_mut((band * w * c).max(1)).enumerate();
+        tasks.extend(own.map(|(i, dx)| (b, i * band * w, dx)));
+    }
+    tasks.into_par_iter().for_each(|(b, first, dx)| {
+        let pixels = first..first + dx.len() / c;
+        let points = part(grid, b, 2 * s.points).chunks_exact(2);
+        for (point, gradient) in points.zip(part(gradient, b, s.points * c).chunks_exact(c)) {
+            for (pixel, weight, _) in s.corners(point) {
+                if let Some(pixel) = pixel.filter(|pixel| pixels.contains(pixel)) {
+                    let at = (pixel - first) * c;
+                    add_weighted(&mut dx[at..at + c], gradient, weight);
+                }
+            }
+        }
+    });
+    let rows = super::memory::rows_per_chunk(c);
+    chunked(&mut dgrid, 2 * rows, |i, dgrid| {
+        for (j, dgrid) in dgrid.chunks_exact_mut(2).enumerate() {
+            let at = i * rows + j;
+            let (x, gradient) = (part(x, at / s.points, h * w * c), part(gradient, at, c));
             dgrid.fill(0.0);
-            for (pixel, weight, [slope_x, slope_y]) in s.corners(point) {
+            for (pixel, _, [slope_x, slope_y]) in s.corners(&grid[2 * at..2 * at + 2]) {
                 let Some(pixel) = pixel else { continue };
-                let at = pixel * c..(pixel + 1) * c;
-                add_weighted(&mut dx[at.clone()], gradient, weight);
-                let along = dot(gradient, &x[at]);
+                let along = dot(gradient, &x[pixel * c..(pixel + 1) * c]);
                 dgrid[0] += along * slope_x;
                 dgrid[1] += along * slope_y;
             }

@@ -13,6 +13,7 @@ pub mod conv;
 pub mod cross_entropy;
 pub mod deformable;
 pub mod elementwise;
+mod forced;
 pub mod gemm;
 pub mod grid_sample;
 #[cfg(not(feature = "cuda"))]

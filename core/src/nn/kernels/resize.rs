@@ -75,8 +75,14 @@ fn cubic(x: f32, a: f32) -> f32 {
 
 /// PyTorch's `bicubic` along an axis, with corners not aligned.
 pub fn bicubic(size: usize, out: usize) -> Taps {
+    bicubic_by(size, out, size as f32 / out as f32)
+}
+
+/// The same with `step` input pixels from one output pixel to the next, as where PyTorch is given
+/// a scale in place of a size.
+pub fn bicubic_by(size: usize, out: usize, step: f32) -> Taps {
     Taps::from_rows((0..out).map(|i| {
-        let at = (i as f32 + 0.5) * (size as f32 / out as f32) - 0.5;
+        let at = (i as f32 + 0.5) * step - 0.5;
         let t = at - at.floor();
         let tap = |j: i64| {
             let index = (at.floor() as i64 + j).clamp(0, size as i64 - 1) as usize;

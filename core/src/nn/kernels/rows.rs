@@ -1,6 +1,6 @@
 //! Moving rows and blocks: embedding lookup, gathering, concatenation, pixel shuffles, pooling.
 
-use super::memory::{chunked, part, rows_per_chunk, uninit};
+use super::memory::{CHUNK, chunked, part, rows_per_chunk, uninit};
 use super::simd::simd;
 
 simd! {
@@ -13,29 +13,47 @@ simd! {
 
 /// The rows of `table`, `width` wide, that `rows` names; `None` gives zeros.
 pub fn gather(table: &[f32], width: usize, rows: &[Option<usize>]) -> Vec<f32> {
+    gather_two((table, rows), (&[], &[]), width)
+}
+
+/// The rows of `first` that its list names; where that has none, those of `second` that its list
+/// names; where neither has one, zeros.
+pub fn gather_two(
+    (first, rows): (&[f32], &[Option<usize>]),
+    (second, others): (&[f32], &[Option<usize>]),
+    width: usize,
+) -> Vec<f32> {
     let mut out = uninit(rows.len() * width);
     if width == 0 {
         return out;
     }
     let size = rows_per_chunk(width);
     chunked(&mut out, size * width, |i, out| {
-        for (out, row) in out.chunks_exact_mut(width).zip(&rows[i * size..]) {
-            match row {
-                Some(row) => out.copy_from_slice(&table[row * width..(row + 1) * width]),
-                None => out.fill(0.0),
+        for (j, out) in out.chunks_exact_mut(width).enumerate() {
+            let at = i * size + j;
+            match (rows[at], others.get(at).copied().flatten()) {
+                (Some(row), _) => out.copy_from_slice(&first[row * width..(row + 1) * width]),
+                (None, Some(row)) => out.copy_from_slice(&second[row * width..(row + 1) * width]),
+                (None, None) => out.fill(0.0),
             }
         }
     });
     out
 }
 
-/// Adds each row of `gradient` to the row of `table` that `rows` names, in their order.
+/// Adds each row of `gradient` to the row of `table` that `rows` names, in their order. A task owns
+/// a band of the table and looks for its rows among all.
 pub fn scatter_add(table: &mut [f32], width: usize, rows: &[Option<usize>], gradient: &[f32]) {
-    for (row, gradient) in rows.iter().zip(gradient.chunks_exact(width.max(1))) {
-        if let Some(row) = row {
-            add_row(&mut table[row * width..(row + 1) * width], gradient, 1.0);
+    let bands = if gradient.len() > 2 * CHUNK { 16 } else { 1 };
+    let band = (table.len() / width.max(1)).div_ceil(bands);
+    chunked(table, band * width, |i, table| {
+        for (row, gradient) in rows.iter().zip(gradient.chunks_exact(width.max(1))) {
+            let row = row.and_then(|row| row.checked_sub(i * band)).filter(|row| *row < band);
+            if let Some(row) = row {
+                add_row(&mut table[row * width..(row + 1) * width], gradient, 1.0);
+            }
         }
-    }
+    });
 }
 
 /// Joins parts along an axis: each is `outer` blocks, of the size given with it.

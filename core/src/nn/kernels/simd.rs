@@ -4,6 +4,8 @@
 //! A kernel is written once as a plain loop inside [`simd!`], which compiles it once per
 //! instruction set. Inside, `FMA` says whether a fused multiply-add is one instruction.
 
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+
 /// The lanes of an accumulator: one AVX-512 register, two AVX2 or four NEON registers.
 pub const LANES: usize = 16;
 /// Partial sums of a reduction, in a fixed order whatever the instruction set.
@@ -27,7 +29,7 @@ macro_rules! simd {
                 #[allow(clippy::too_many_arguments)]
                 fn avx2($($arg: $ty),*) $(-> $ret)? { body::<true>($($arg),*) }
                 match $crate::nn::kernels::simd::level() {
-                    // SAFETY: `level` found every feature that the function is compiled for.
+                    // SAFETY: a level is used only where `available` found every feature of it.
                     $crate::nn::kernels::simd::Level::Avx512 => unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
                     $crate::nn::kernels::simd::Level::Avx2 => unsafe { avx2($($arg),*) },
@@ -41,26 +43,80 @@ macro_rules! simd {
 }
 pub(crate) use simd;
 
-/// The instruction sets that x86-64 kernels are compiled for.
-#[cfg(target_arch = "x86_64")]
+/// An instruction set that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Level {
-    Avx512,
-    Avx2,
-    Plain,
+#[repr(u8)]
+pub enum Level {
+    /// What every processor of the architecture has: on 64-bit ARM that is NEON.
+    Plain = 1,
+    /// AVX2 with FMA.
+    Avx2 = 2,
+    /// AVX-512 (F, BW, DQ, VL).
+    Avx512 = 3,
 }
 
-/// The best instruction set of this processor.
-#[cfg(target_arch = "x86_64")]
+impl Level {
+    /// All of them, from the plainest on.
+    pub const ALL: [Level; 3] = [Level::Plain, Level::Avx2, Level::Avx512];
+
+    /// Whether this processor has it.
+    pub fn available(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            let avx2 = has!("avx2") && has!("fma");
+            let wide = || has!("avx512f") && has!("avx512bw") && has!("avx512dq");
+            match self {
+                Level::Plain => true,
+                Level::Avx2 => avx2,
+                Level::Avx512 => avx2 && wide() && has!("avx512vl"),
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            self == Level::Plain
+        }
+    }
+
+    fn best() -> Level {
+        Level::ALL.into_iter().rfind(|level| level.available()).unwrap_or(Level::Plain)
+    }
+}
+
+/// The level in use; 0 before the first kernel.
+static LEVEL: AtomicU8 = AtomicU8::new(0);
+/// Whether it was forced, so that matrix products must follow.
+static FORCED: AtomicBool = AtomicBool::new(false);
+
+/// Uses `level` from now on, and says whether the processor has it: for tests. Results of different
+/// levels differ in their last bits.
+pub fn force(level: Level) -> bool {
+    let available = level.available();
+    if available {
+        FORCED.store(true, Relaxed);
+        LEVEL.store(level as u8, Relaxed);
+    }
+    available
+}
+
+/// The forced level, if there is one.
+pub(super) fn forced() -> Option<Level> {
+    FORCED.load(Relaxed).then(level)
+}
+
+/// The level in use: the best one of this processor, unless another was forced.
 #[inline]
 pub(crate) fn level() -> Level {
-    use std::arch::is_x86_feature_detected as has;
-    if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("fma") {
-        Level::Avx512
-    } else if has!("avx2") && has!("fma") {
-        Level::Avx2
-    } else {
-        Level::Plain
+    match LEVEL.load(Relaxed) {
+        1 => Level::Plain,
+        2 => Level::Avx2,
+        3 => Level::Avx512,
+        _ => {
+            let best = Level::best();
+            // Another thread may have forced one meanwhile.
+            let _ = LEVEL.compare_exchange(0, best as u8, Relaxed, Relaxed);
+            level()
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::nn::ops::{self, Activation};
 use crate::nn::{Builder, Init};
-use crate::tensor::{Param, Result, Tensor};
+use crate::tensor::{Param, Result, Tensor, TensorError};
 
 /// `y = x W^T + b` over the last axis.
 #[derive(Debug, Clone)]
@@ -59,10 +59,31 @@ impl Linear {
         ops::linear(x, &self.weight.tensor(), bias.as_ref(), activation)
     }
 
+    /// `[B, N, inputs]` to `PARTS` tensors `[B, N, outputs / PARTS]`: several layers that a
+    /// checkpoint keeps as one.
+    ///
+    /// # Errors
+    /// Another number of axes or channels.
+    pub fn parts<const PARTS: usize>(&self, x: &Tensor) -> Result<[Tensor; PARTS]> {
+        split(&self.forward(x)?)
+    }
+
     /// The weight, `[outputs, inputs]`.
     pub fn weight(&self) -> &Param {
         &self.weight
     }
+}
+
+/// `PARTS` equal parts of the last axis of `[B, N, C]`.
+pub(super) fn split<const PARTS: usize>(x: &Tensor) -> Result<[Tensor; PARTS]> {
+    let [.., width] = x.dims::<3>("split")?;
+    let part = width / PARTS;
+    let parts: Vec<Tensor> =
+        (0..PARTS).map(|i| ops::narrow(x, 2, i * part, part)).collect::<Result<_>>()?;
+    parts.try_into().map_err(|_| TensorError::Shape {
+        op: "split",
+        detail: format!("{:?} into {PARTS}", x.shape()),
+    })
 }
 
 /// A convolution over `[B, H, W, C]`.
@@ -116,14 +137,20 @@ impl Conv2d {
         ops::conv2d(x, &self.weight.tensor(), bias.as_ref(), self.stride, self.padding)
     }
 
-    /// A patch embedding: the image `[B, inputs, S, S]`, planar, to `[B, N, outputs]`, where the
-    /// stride is the kernel's side.
+    /// A patch embedding: the image `[B, inputs, H, W]`, planar, to `[B, N, outputs]`, where the
+    /// stride is the kernel's side. What is beyond the last whole patch is cut.
     ///
     /// # Errors
     /// Another number of axes or channels.
     pub fn patches(&self, image: &Tensor) -> Result<Tensor> {
+        let [_, _, height, width] = image.dims("patches")?;
+        let (h, w) = (height - height % self.stride, width - width % self.stride);
+        let image = match (h, w) == (height, width) {
+            true => image.clone(),
+            false => ops::narrow(&ops::narrow(image, 2, 0, h)?, 3, 0, w)?,
+        };
         let bias = self.bias.as_ref().map(Param::tensor);
-        ops::patch_embed(image, &self.weight.tensor(), bias.as_ref())
+        ops::patch_embed(&image, &self.weight.tensor(), bias.as_ref())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Normalisation over the last axis.
 
+use serde::{Deserialize, Serialize};
+
 use crate::nn::ops;
 use crate::nn::{Builder, Init};
 use crate::tensor::{Param, Result, Tensor};
@@ -54,5 +56,47 @@ impl RmsNorm {
     /// The last axis is not `width` wide.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         ops::rms_norm(x, &self.weight.tensor(), self.eps)
+    }
+}
+
+/// Which of the two norms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NormKind {
+    /// Layer norm.
+    Layer,
+    /// RMS norm.
+    Rms,
+}
+
+/// Either of the two norms.
+#[derive(Debug, Clone)]
+pub enum Norm {
+    /// Layer norm.
+    Layer(LayerNorm),
+    /// RMS norm.
+    Rms(RmsNorm),
+}
+
+impl Norm {
+    /// The norm of this kind over `width` channels.
+    ///
+    /// # Errors
+    /// The device has no room.
+    pub fn build(b: &mut Builder<'_>, kind: NormKind, width: usize, eps: f32) -> Result<Norm> {
+        Ok(match kind {
+            NormKind::Layer => Norm::Layer(LayerNorm::build(b, width, eps)?),
+            NormKind::Rms => Norm::Rms(RmsNorm::build(b, width, eps)?),
+        })
+    }
+
+    /// `[…, width]` to the same shape.
+    ///
+    /// # Errors
+    /// The last axis is not `width` wide.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Norm::Layer(norm) => norm.forward(x),
+            Norm::Rms(norm) => norm.forward(x),
+        }
     }
 }

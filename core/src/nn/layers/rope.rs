@@ -149,18 +149,26 @@ pub struct Rope2d {
     pretrained: usize,
     head_width: usize,
     theta: f64,
+    /// Tokens before the cells, which don't turn.
+    front: usize,
     /// Cosines and sines, once they are needed: counting parameters must cost nothing.
-    table: OnceCell<[Vec<f32>; 2]>,
+    table: Rc<OnceCell<[Vec<f32>; 2]>>,
 }
 
 impl Rope2d {
     /// Angles for `side x side` cells, as far apart as if they were `pretrained x pretrained`;
     /// `head_width` is a multiple of 4.
     pub fn new(side: usize, pretrained: usize, head_width: usize, theta: f64) -> Rope2d {
-        Rope2d { side, pretrained, head_width, theta, table: OnceCell::new() }
+        Rope2d { side, pretrained, head_width, theta, front: 0, table: Rc::default() }
     }
 
-    /// Rotates `[B, side * side, H, D]`.
+    /// The same with `front` tokens before the cells, which don't turn.
+    #[must_use]
+    pub fn after(self, front: usize) -> Rope2d {
+        Rope2d { front, table: Rc::default(), ..self }
+    }
+
+    /// Rotates `[B, front + side * side, H, D]`.
     ///
     /// # Errors
     /// Another number of cells or channels.
@@ -178,7 +186,8 @@ impl Rope2d {
             let frequency = (1.0 / self.theta.powf((2 * band) as f64 / half as f64)) as f32;
             place as f32 / side as f32 * self.pretrained as f32 * frequency
         };
-        let angles: Vec<f32> = (0..side * side * half).map(angle).collect();
+        let still = std::iter::repeat_n(0.0, self.front * half);
+        let angles: Vec<f32> = still.chain((0..side * side * half).map(angle)).collect();
         let of = |f: fn(f32) -> f32| angles.iter().map(|angle| f(*angle)).collect();
         [of(f32::cos), of(f32::sin)]
     }

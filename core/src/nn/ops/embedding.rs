@@ -1,7 +1,7 @@
 //! Embedding lookup, gathering, and the LLM's input: visual tokens between text embeddings.
 
 use super::require;
-use crate::nn::kernels::rows::{gather, scatter_add};
+use crate::nn::kernels::rows::{gather, gather_two, scatter_add};
 use crate::tensor::{Result, Tensor};
 
 /// Where a row of [`splice`]'s output comes from.
@@ -103,15 +103,10 @@ pub fn splice(
     let count = visual.map_or(0, |visual| visual.rows().0);
     check_rows("splice", "token", vocabulary, &tokens)?;
     check_rows("splice", "visual row", count, &patches)?;
-    let mut values = gather(&table.host(), width, &tokens);
-    if let Some(visual) = visual {
-        let visual = visual.host();
-        for (out, row) in values.chunks_exact_mut(width.max(1)).zip(&patches) {
-            if let Some(row) = row {
-                out.copy_from_slice(&visual[row * width..(row + 1) * width]);
-            }
-        }
-    }
+    let values = {
+        let seen = visual.map(Tensor::host).unwrap_or_default();
+        gather_two((&table.host(), &tokens), (&seen, &patches), width)
+    };
     let slots = (visual.and_then(Tensor::slot), table.slot());
     let inputs: Vec<_> = visual.into_iter().chain([table]).collect();
     let shape = [batch, rows.len() / batch, width];

@@ -32,7 +32,9 @@ pub use layout::{average_pool, concat, mean_rows, narrow, pixel_shuffle, pixel_u
 pub use linear::{linear, matmul};
 pub use norm::{layer_norm, rms_norm};
 pub use relative::{GridAxis, relative_bias};
-pub use resize::{resize_bicubic, resize_bilinear, resize_bilinear_antialias};
+pub use resize::{
+    resize_bicubic, resize_bicubic_offset, resize_bilinear, resize_bilinear_antialias,
+};
 pub use rotary::{RotaryLayout, rotary, rotary_with};
 pub use softmax::softmax;
 pub use windows::{join_windows, windows};

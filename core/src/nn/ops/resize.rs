@@ -36,6 +36,22 @@ pub fn resize_bicubic(x: &Tensor, height: usize, width: usize, antialias: bool) 
     resized("resize_bicubic", x, (height, width), taps)
 }
 
+/// Bicubic resize of `[B, H, W, C]` without antialiasing, with the steps of an output that is
+/// `offset` pixels larger on each side.
+///
+/// # Errors
+/// `x` has other axes, or is empty.
+pub fn resize_bicubic_offset(
+    x: &Tensor,
+    height: usize,
+    width: usize,
+    offset: f64,
+) -> Result<Tensor> {
+    resized("resize_bicubic_offset", x, (height, width), |size, out| {
+        kernels::bicubic_by(size, out, (size as f64 / (out as f64 + offset)) as f32)
+    })
+}
+
 fn resized(
     op: &'static str,
     x: &Tensor,

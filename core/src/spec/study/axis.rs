@@ -272,13 +272,13 @@ fn paired(place: &Place<'_>, axes: &Value) -> Result<Axis, Vec<Problem>> {
     let span = place.value.span.clone();
     for (axis, value) in axes.iter().zip(list).skip(1) {
         if axis.len() != axes[0].len() {
-            let message = format!(
-                "axes that advance together have one length: {} and {} values",
-                axes[0].len(),
-                axis.len()
-            );
-            let problem = Problem::new(message, head(value), format!("{} values", axis.len()))
-                .other(head(&list[0]), format!("{} values", axes[0].len()));
+            let said = |axis: &Axis| match axis.len() {
+                1 => "1 value".to_owned(),
+                count => format!("{count} values"),
+            };
+            let message = "axes that advance together have values of one number";
+            let problem = Problem::new(message, head(value), said(axis))
+                .other(head(&list[0]), said(&axes[0]));
             let help = "give each of them as many values, or let them vary independently, outside of `Paired`";
             return Err(vec![problem.help(help)]);
         }

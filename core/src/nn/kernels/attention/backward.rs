@@ -1,30 +1,34 @@
 //! The backward pass.
 
 use super::super::gemm::{Mat, gemm};
-use super::super::memory::uninit;
+use super::super::memory::{Shared, uninit};
 use super::super::simd::{exp, simd, sum_of_pairs};
 use super::bias::{Part, RowBias, Target, add_bias, grid_sums};
-use super::{Bias, Shape, Shared, turn};
+use super::{Bias, Shape, turn};
 use rayon::prelude::*;
 
 simd! {
-    /// The probabilities again, from the scores and the log-sum-exp.
-    fn probability_row(row: &mut [f32], seen: usize, bias: RowBias<'_>, log_sum: f32) {
-        let (seen, hidden) = row.split_at_mut(seen);
-        hidden.fill(0.0);
-        add_bias(seen, bias);
-        for x in seen {
-            *x = exp::<FMA>(*x - log_sum);
+    /// Turns a row of scores into probabilities again, by its log-sum-exp, and a row of their
+    /// gradients into those of the scores.
+    fn backward_row(
+        p: &mut [f32],
+        ds: &mut [f32],
+        seen: usize,
+        bias: RowBias<'_>,
+        log_sum: f32,
+        gradient: &[f32],
+        out: &[f32],
+    ) {
+        // The sum of the probabilities times their gradients.
+        let delta = sum_of_pairs(gradient, out, |a, b| a * b);
+        let ((p, p_hidden), (ds, ds_hidden)) = (p.split_at_mut(seen), ds.split_at_mut(seen));
+        p_hidden.fill(0.0);
+        ds_hidden.fill(0.0);
+        add_bias(p, bias);
+        for (p, ds) in p.iter_mut().zip(ds) {
+            *p = exp::<FMA>(*p - log_sum);
+            *ds = *p * (*ds - delta);
         }
-    }
-    /// Turns a row of probability gradients into score gradients.
-    fn score_gradient_row(row: &mut [f32], p: &[f32], delta: f32) {
-        for (row, p) in row.iter_mut().zip(p) {
-            *row = p * (*row - delta);
-        }
-    }
-    fn dot(a: &[f32], b: &[f32]) -> f32 {
-        sum_of_pairs(a, b, |a, b| a * b)
     }
 }
 
@@ -83,7 +87,10 @@ pub fn attention_backward(
         }
         Bias::None | Bias::Full { .. } | Bias::Decomposed { .. } => Target::Unwanted,
     };
-    if d == 0 || key_heads == 0 {
+    if nq == 0 {
+        (all.k, all.v) = (vec![0.0; saved.k.len()], vec![0.0; saved.v.len()]);
+    }
+    if d == 0 || key_heads == 0 || nq == 0 {
         return all;
     }
     let shared = [Shared::new(&mut all.q), Shared::new(&mut all.k), Shared::new(&mut all.v)];
@@ -96,21 +103,13 @@ pub fn attention_backward(
             let k_at = (b * nk * key_heads + hk) * d;
             scratch.start(saved, k_at, (nk, key_heads * d, d));
             for h in hk * group..(hk + 1) * group {
-                for q0 in (0..nq).step_by(s.block()) {
+                // From the last queries on: they see the most keys.
+                for q0 in (0..nq).step_by(s.block()).rev() {
                     let q1 = (q0 + s.block()).min(nq);
-                    let at = (b, h, q0, q1);
-                    block_backward(&s, saved, gradient, at, scratch, (target, &mut part));
-                    // SAFETY: these queries' rows belong to this task alone.
-                    unsafe {
-                        let at = ((b * nq + q0) * heads + h) * d;
-                        shared[0].put(at, heads * d, d, &scratch.dq[..(q1 - q0) * d]);
-                    }
+                    let first = h == hk * group && q1 == nq;
+                    let (at, to) = ((b, h, q0, q1), (shared, target, &mut part));
+                    block_backward(&s, saved, gradient, at, (scratch, first), to);
                 }
-            }
-            // SAFETY: this batch element's key head belongs to this task alone.
-            unsafe {
-                shared[1].put(k_at, key_heads * d, d, &scratch.dk);
-                shared[2].put(k_at, key_heads * d, d, &scratch.dv);
             }
         }
         part
@@ -130,9 +129,6 @@ pub fn attention_backward(
 struct Scratch {
     p: Vec<f32>,
     ds: Vec<f32>,
-    dq: Vec<f32>,
-    dk: Vec<f32>,
-    dv: Vec<f32>,
     keys: Vec<f32>,
     values: Vec<f32>,
     grid: Vec<f32>,
@@ -141,10 +137,6 @@ struct Scratch {
 impl Scratch {
     /// Takes up the keys and values from `at` on: `nk` rows of `d` values, `row` apart.
     fn start(&mut self, saved: Saved<'_>, at: usize, (nk, row, d): (usize, usize, usize)) {
-        for sum in [&mut self.dk, &mut self.dv] {
-            sum.clear();
-            sum.resize(nk * d, 0.0);
-        }
         for (turned, x) in [(&mut self.keys, saved.k), (&mut self.values, saved.v)] {
             turned.resize(nk * d, 0.0);
             turn(turned, x.get(at..).unwrap_or(&[]), nk, row, d);
@@ -152,22 +144,25 @@ impl Scratch {
     }
 }
 
+/// One block of queries. The first of a key head's blocks writes the gradients of keys and values,
+/// the others add to them.
 fn block_backward(
     s: &Shape<'_>,
     saved: Saved<'_>,
     gradient: &[f32],
     (b, h, q0, q1): (usize, usize, usize, usize),
-    scratch: &mut Scratch,
-    (target, part): (Target, &mut Part),
+    (scratch, first): (&mut Scratch, bool),
+    ([dq, dk, dv], target, part): ([Shared; 3], Target, &mut Part),
 ) {
     let ((nq, nk), (heads, key_heads), d) = (s.tokens, s.heads, s.width);
-    let (n, seen, hk) = (q1 - q0, s.visible(b, q1), h / (heads / key_heads));
+    let (n, hk) = (q1 - q0, h / (heads / key_heads));
+    // The first block writes every key, seen by any or not.
+    let seen = if first { nk } else { s.visible(b, q1) };
     let (q_at, k_at) = (((b * nq + q0) * heads + h) * d, (b * nk * key_heads + hk) * d);
     let (q_row, k_row) = (heads * d, key_heads * d);
-    let Scratch { p, ds, dq, dk, dv, keys: turned, values, grid } = scratch;
+    let Scratch { p, ds, keys: turned, values, grid } = scratch;
     p.resize(n * seen, 0.0);
     ds.resize(n * seen, 0.0);
-    dq.resize(n * d, 0.0);
     let queries = Mat::rows(&saved.q[q_at..], q_row);
     let keys = Mat::rows(saved.k.get(k_at..).unwrap_or(&[]), k_row);
     let (turned, values) = (Mat::rows(turned, nk), Mat::rows(values, nk));
@@ -175,19 +170,16 @@ fn block_backward(
     gemm((n, seen, d), p, seen, false, queries, turned, s.scale);
     gemm((n, seen, d), ds, seen, false, dout, values, 1.0);
     for i in 0..n {
-        let at = q_at + i * q_row;
-        let delta = dot(&gradient[at..at + d], &saved.out[at..at + d]);
-        let row = &mut p[i * seen..(i + 1) * seen];
-        let log_sum = saved.sums[(b * heads + h) * nq + q0 + i];
+        let (at, query) = (q_at + i * q_row, (b * heads + h) * nq + q0 + i);
+        let (p, ds) = (&mut p[i * seen..(i + 1) * seen], &mut ds[i * seen..(i + 1) * seen]);
         let visible = s.visible(b, q0 + i + 1).min(seen);
-        probability_row(row, visible, s.bias.row(s, b, h, q0 + i), log_sum);
-        let ds = &mut ds[i * seen..(i + 1) * seen];
-        score_gradient_row(ds, row, delta);
+        let (gradient, out) = (&gradient[at..at + d], &saved.out[at..at + d]);
+        let bias = s.bias.row(s, b, h, q0 + i);
+        backward_row(p, ds, visible, bias, saved.sums[query], gradient, out);
         match target {
             Target::Unwanted => {}
             Target::Full(_) => part.add((b, h, q0 + i), ds),
             Target::Decomposed(rows, columns, (height, width)) => {
-                let query = (b * heads + h) * nq + q0 + i;
                 grid.resize(height + width, 0.0);
                 let (of_rows, of_columns) = grid.split_at_mut(height);
                 grid_sums(of_rows, of_columns, ds);
@@ -199,8 +191,12 @@ fn block_backward(
             }
         }
     }
-    let (probabilities, scores) = (Mat::rows(p, seen), Mat::rows(ds, seen));
-    gemm((seen, d, n), dv, d, true, probabilities.t(), dout, 1.0);
-    gemm((n, d, seen), dq, d, false, scores, keys, s.scale);
-    gemm((seen, d, n), dk, d, true, scores.t(), queries, s.scale);
+    let (p, ds) = (Mat::rows(p, seen), Mat::rows(ds, seen));
+    // SAFETY: these queries, and this batch element's key head, belong to one task; the outputs
+    // outlive it.
+    unsafe {
+        dv.product((k_at, k_row, !first), (seen, d, n), p.t(), dout, 1.0);
+        dq.product((q_at, q_row, false), (n, d, seen), ds, keys, s.scale);
+        dk.product((k_at, k_row, !first), (seen, d, n), ds.t(), queries, s.scale);
+    }
 }

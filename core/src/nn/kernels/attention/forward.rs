@@ -8,16 +8,16 @@ use super::{Shape, Shared, turn};
 use rayon::prelude::*;
 
 simd! {
-    /// Turns a row of scores into exponentials, and returns what normalises them and the row's
-    /// log-sum-exp. A row that sees no key gets zeros.
-    fn softmax_row(row: &mut [f32], seen: usize, bias: RowBias<'_>) -> (f32, f32) {
+    /// Turns a row of scores into probabilities, and returns its log-sum-exp. A row that sees no key
+    /// gets zeros.
+    fn softmax_row(row: &mut [f32], seen: usize, bias: RowBias<'_>) -> f32 {
         let (seen, hidden) = row.split_at_mut(seen);
         hidden.fill(0.0);
         add_bias(seen, bias);
         let max = max_of(seen);
         if max == f32::NEG_INFINITY {
             seen.fill(0.0);
-            return (0.0, f32::INFINITY);
+            return f32::INFINITY;
         }
         let mut lanes = [0.0; LANES];
         let (chunks, rest) = seen.as_chunks_mut::<LANES>();
@@ -32,12 +32,11 @@ simd! {
             *lane += *x;
         }
         let sum = total(lanes);
-        (1.0 / sum, max + sum.ln())
-    }
-    fn scale_row(row: &mut [f32], factor: f32) {
-        for x in row {
+        let factor = 1.0 / sum;
+        for x in seen {
             *x *= factor;
         }
+        max + sum.ln()
     }
 }
 
@@ -65,27 +64,20 @@ pub fn attention(s: Shape<'_>, q: &[f32], k: &[f32], v: &[f32]) -> (Vec<f32>, Ve
             let q1 = (q0 + block).min(last);
             let (n, seen, q_at) = (q1 - q0, s.visible(b, q1), ((b * nq + q0) * heads + h) * d);
             f.scores.resize(n * seen, 0.0);
-            f.rows.resize(n * d, 0.0);
             f.logs.resize(n, 0.0);
-            f.factors.resize(n, 0.0);
             let (queries, keys) = (Mat::rows(&q[q_at..], q_row), Mat::rows(&f.keys, nk));
             gemm((n, seen, d), &mut f.scores, seen, false, queries, keys, s.scale);
             for i in 0..n {
                 let row = &mut f.scores[i * seen..(i + 1) * seen];
                 let visible = s.visible(b, q0 + i + 1).min(seen);
-                let bias = s.bias.row(&s, b, h, q0 + i);
-                (f.factors[i], f.logs[i]) = softmax_row(row, visible, bias);
+                f.logs[i] = softmax_row(row, visible, s.bias.row(&s, b, h, q0 + i));
             }
             let values = Mat::rows(v.get(k_at..).unwrap_or(&[]), k_row);
             let scores = Mat::rows(&f.scores, seen);
-            gemm((n, d, seen), &mut f.rows, d, false, scores, values, 1.0);
-            for (row, factor) in f.rows.chunks_exact_mut(d).zip(&f.factors) {
-                scale_row(row, *factor);
-            }
             // SAFETY: a task is one (batch element, head, share of the queries), and these are its
             // rows of the outputs, which outlive the loop.
             unsafe {
-                shared.put(q_at, q_row, d, &f.rows);
+                shared.product((q_at, q_row, false), (n, d, seen), scores, values, 1.0);
                 shared_sums.put((b * heads + h) * nq + q0, n, n, &f.logs);
             }
         }
@@ -97,7 +89,5 @@ pub fn attention(s: Shape<'_>, q: &[f32], k: &[f32], v: &[f32]) -> (Vec<f32>, Ve
 struct Forward {
     keys: Vec<f32>,
     scores: Vec<f32>,
-    rows: Vec<f32>,
     logs: Vec<f32>,
-    factors: Vec<f32>,
 }

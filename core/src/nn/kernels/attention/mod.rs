@@ -38,9 +38,11 @@ pub struct Shape<'a> {
 }
 
 impl Shape<'_> {
-    /// Queries of a block: about 64 thousand scores.
+    /// Queries of a block: about 64 thousand scores. A block computes what any of its queries sees,
+    /// so that short causal sequences have smaller ones.
     fn block(&self) -> usize {
-        (65_536 / self.tokens.1.max(1)).clamp(16, 128).min(self.tokens.0.max(1))
+        let most = if self.causal && self.tokens.1 <= 256 { 48 } else { 128 };
+        (65_536 / self.tokens.1.max(1)).clamp(16, most).min(self.tokens.0.max(1))
     }
 
     /// Keys that any of the queries before `end` may see.

@@ -1,0 +1,266 @@
+//! MoVA's mixture-of-vision-expert adapter: the first expert of `from` is the base; a gate weighs the
+//! others by what the picture shows, and the best of them are attended to, layer by layer.
+//! Source: Zong et al., arXiv 2404.13046; `AdapterBlock` and `MoVAdapter` in
+//! `multimodal_projector/builder.py` of TempleX98/MoVA at 52f83e5, with its parameter names.
+//!
+//! With `x` the base's tokens and their places, a layer is `x += sum of g_i attention_i(x, expert_i)`,
+//! `g` the softmax over the `top_k` best of `gate(mean(x))`; then attention among `x` and SwiGLU. At
+//! the end the base is added and the sum halved: a map `[B, N, C]` of the base to `[B, N, C]`.
+//!
+//! What differs, and why:
+//! - **The question takes no part.** There, the LLM reads it first and names the experts to use (the
+//!   coarse choice), and BERT's summary of it is given to the gate beside the picture's. In our graph
+//!   a picture's visual tokens are made before its questions are read and serve all of them, so the
+//!   gate sees the picture alone: `gate.0` has the picture's columns only, which is the reference with
+//!   a summary of zeros and with every expert allowed.
+//! - All experts run and the gate chooses among their maps; the reference skips those not chosen, but
+//!   only for single pictures in inference.
+//! - The reference's downsampling behind the layers and the two linear layers after it belong to its
+//!   projector: as many tokens leave as the base has, and a projector node follows.
+//! - Experts on other grids than the base's are resampled to it (bilinear), as there.
+
+use eagle_core::nn::layers::{GatedMlp, LayerNorm, Linear, Rope2d};
+use eagle_core::nn::ops::{self, Activation, AttentionSpec};
+use eagle_core::nn::{Builder, Init, cost, fit};
+use eagle_core::registry::{Cost, Features, Fusion, FusionConfig, MapShape, Misfit, TokensShape};
+use eagle_core::tensor::{Param, Result, Tensor, TensorError};
+
+eagle_core::config! {
+    /// MoVA: a gate chooses, by the picture, which of the other experts the first one's tokens attend
+    /// to. As many visual tokens as the first expert gives.
+    pub struct Mova {
+        /// Layers of the adapter.
+        layers: usize = 3,
+        /// Attention heads; their width is a multiple of 4.
+        heads: usize = 16,
+        /// Experts that a picture uses, at most all; at least 2, so that the gate can learn.
+        top_k: usize = 3,
+        /// Whether the adapter starts as nothing, its last layers being zero.
+        zero_init: bool = true,
+    }
+}
+
+eagle_core::register!(fusion Mova, examples [
+    "Mova(layers: 2, heads: 2, zero_init: false)",
+    "Mova(layers: 1, heads: 1, top_k: 2, zero_init: false)",
+]);
+
+/// PyTorch's default.
+const EPS: f32 = 1e-5;
+/// The base of the rotary embedding's wavelengths.
+const THETA: f64 = 10_000.0;
+/// What a score of an expert that isn't chosen is lowered by.
+const NEVER: f32 = -1e9;
+
+/// Channels inside the feed-forward layer.
+fn hidden(width: usize) -> usize {
+    width * 8 / 3
+}
+
+impl FusionConfig for Mova {
+    fn reads_pyramids(&self) -> bool {
+        false
+    }
+
+    fn output(&self, inputs: &[MapShape]) -> std::result::Result<TokensShape, Misfit> {
+        let first = fit::low_and_high(inputs)?;
+        fit::even_heads(first.width, self.heads)?;
+        if !(first.width / self.heads).is_multiple_of(4) {
+            let width = first.width / self.heads;
+            let message = format!("a head of {width} channels can't be turned by row and column");
+            return Err(Misfit::field("heads", message).help("give heads a multiple of 4 channels"));
+        }
+        if self.layers == 0 || self.top_k == 0 {
+            let field = if self.layers == 0 { "layers" } else { "top_k" };
+            return Err(Misfit::field(field, "the other experts would not be seen"));
+        }
+        if self.top_k == 1 && inputs.len() > 2 {
+            let message = "one expert's share is always 1, so the gate would never learn";
+            return Err(Misfit::field("top_k", message).help("use 2 or more"));
+        }
+        if first.grid.is_some_and(|(h, w)| h != w) {
+            return Err(Misfit::input(0, "the base's grid must be square"));
+        }
+        Ok(TokensShape { tokens: first.tokens, width: first.width })
+    }
+
+    fn cost(&self, inputs: &[MapShape]) -> Cost {
+        let Some((first, others)) = inputs.split_first() else { return Cost::default() };
+        let (n, c) = (first.tokens, first.width);
+        let attention = |width: usize| {
+            cost::times(2, cost::linear(n, c, c))
+                + cost::times(2, cost::linear(n, width, c))
+                + cost::attention(n, n, c)
+                + cost::times(3, cost::pointwise(n, c))
+        };
+        let layer = others.iter().map(|other| attention(other.width)).fold(
+            attention(c) + cost::times(3, cost::linear(n, c, hidden(c))),
+            |sum, one| sum + one,
+        );
+        cost::times(self.layers, layer)
+    }
+
+    fn build(&self, inputs: &[MapShape], b: &mut Builder<'_>) -> Result<Box<dyn Fusion>> {
+        let Some((first, others)) = inputs.split_first() else { return Err(broken()) };
+        let (side, _) = first.grid.ok_or_else(broken)?;
+        let places = b.param("pos_embed", &[1, first.tokens, first.width], Init::Zeros)?;
+        let widths: Vec<usize> = others.iter().map(|other| other.width).collect();
+        let blocks = (0..self.layers)
+            .map(|i| Block::build(&mut b.at("blocks").at(i), self, first.width, &widths))
+            .collect::<Result<_>>()?;
+        let rope = Rope2d::new(side, side, first.width / self.heads, THETA);
+        Ok(Box::new(Module { side, places, blocks, rope }))
+    }
+}
+
+/// Attention of the base's tokens to a map on the same grid, with a norm before the output.
+struct Attention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    norm: LayerNorm,
+    output: Linear,
+    heads: usize,
+}
+
+impl Attention {
+    fn build(b: &mut Builder<'_>, config: &Mova, (c, seen): (usize, usize)) -> Result<Attention> {
+        Ok(Attention {
+            query: Linear::build(&mut b.at("q_proj"), c, c, false)?,
+            key: Linear::build(&mut b.at("k_proj"), seen, c, false)?,
+            value: Linear::build(&mut b.at("v_proj"), seen, c, false)?,
+            norm: LayerNorm::build(&mut b.at("inner_attn_ln"), c, EPS)?,
+            output: last(&mut b.at("proj"), (c, c), config.zero_init)?,
+            heads: config.heads,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, seen: &Tensor, rope: &Rope2d) -> Result<Tensor> {
+        let [batch, n, c] = x.dims("Mova")?;
+        let width = c / self.heads;
+        let heads = |y: Tensor| y.reshape(&[batch, n, self.heads, width]);
+        let query = rope.forward(&heads(self.query.forward(x)?)?)?;
+        let key = rope.forward(&heads(self.key.forward(seen)?)?)?;
+        let value = heads(self.value.forward(seen)?)?;
+        let scale = 1.0 / (width as f32).sqrt();
+        let spec = AttentionSpec { scale, ..AttentionSpec::default() };
+        let mixed = ops::attention(&query, &key, &value, None, &spec)?.reshape(&[batch, n, c])?;
+        self.output.forward(&self.norm.forward(&mixed)?)
+    }
+}
+
+/// A layer that starts as nothing where `zero` says so.
+fn last(b: &mut Builder<'_>, (inputs, outputs): (usize, usize), zero: bool) -> Result<Linear> {
+    let init = if zero { Init::Zeros } else { Init::fan_in(inputs) };
+    Linear::with_init(b, inputs, outputs, true, init)
+}
+
+struct Block {
+    /// `None` where there is one expert and nothing to choose.
+    gate: Option<[Linear; 2]>,
+    /// Of each expert: the base's norm, the expert's norm, the attention.
+    experts: Vec<(LayerNorm, LayerNorm, Attention)>,
+    own: (LayerNorm, Attention),
+    mlp: (LayerNorm, GatedMlp),
+    top_k: usize,
+}
+
+impl Block {
+    fn build(b: &mut Builder<'_>, config: &Mova, c: usize, widths: &[usize]) -> Result<Block> {
+        let norm = |b: &mut Builder<'_>, width| LayerNorm::build(b, width, EPS);
+        let mut experts = Vec::new();
+        for (i, &width) in widths.iter().enumerate() {
+            let before = (norm(&mut b.at("norm1").at(i), c)?, norm(&mut b.at("norm2").at(i), width)?);
+            let attention = Attention::build(&mut b.at("cross_attn").at(i), config, (c, width))?;
+            experts.push((before.0, before.1, attention));
+        }
+        let mut m = b.at("mlp");
+        let mlp = [
+            Linear::build(&mut m.at("w1"), c, hidden(c), true)?,
+            Linear::build(&mut m.at("w2"), c, hidden(c), true)?,
+            last(&mut m.at("w3"), (hidden(c), c), config.zero_init)?,
+        ];
+        let inner = norm(&mut m.at("ffn_ln"), hidden(c))?;
+        let mut gate = None;
+        if widths.len() > 1 {
+            let scores = last(&mut b.at("gate").at(2), (c, widths.len()), config.zero_init)?;
+            gate = Some([Linear::build(&mut b.at("gate").at(0), c, c, true)?, scores]);
+        }
+        Ok(Block {
+            gate,
+            experts,
+            own: (
+                norm(&mut b.at("norm3"), c)?,
+                Attention::build(&mut b.at("self_attn"), config, (c, c))?,
+            ),
+            mlp: (
+                norm(&mut b.at("norm4"), c)?,
+                GatedMlp::of(mlp, Activation::Silu, Some(inner)),
+            ),
+            top_k: config.top_k,
+        })
+    }
+
+    /// How much each picture uses each expert, `[B, E]`: the best add up to 1, the others get 0.
+    fn routing(&self, gate: &[Linear; 2], x: &Tensor) -> Result<Tensor> {
+        let scores = gate[0].activated(&ops::mean_rows(x)?, Activation::Gelu)?;
+        let scores = gate[1].forward(&scores)?;
+        let (_, experts) = scores.rows();
+        let mut barred = vec![NEVER; scores.len()];
+        for (scores, barred) in scores.host().chunks(experts).zip(barred.chunks_mut(experts)) {
+            let mut order: Vec<usize> = (0..experts).collect();
+            order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+            order.iter().take(self.top_k).for_each(|&best| barred[best] = 0.0);
+        }
+        let barred = Tensor::new(x.dev(), barred, scores.shape())?;
+        ops::softmax(&ops::add(&scores, &barred)?)
+    }
+
+    fn forward(&self, x: &Tensor, maps: &[Tensor], rope: &Rope2d) -> Result<Tensor> {
+        let [batch, ..] = x.dims::<3>("Mova")?;
+        let routing = self.gate.as_ref().map(|gate| self.routing(gate, x)).transpose()?;
+        let mut sum = x.clone();
+        for (i, ((own, other, attention), map)) in self.experts.iter().zip(maps).enumerate() {
+            let mut seen = attention.forward(&own.forward(x)?, &other.forward(map)?, rope)?;
+            if let Some(routing) = &routing {
+                let share = ops::narrow(routing, 1, i, 1)?.reshape(&[batch])?;
+                seen = ops::scale_rows(&seen, &share)?;
+            }
+            sum = ops::add(&sum, &seen)?;
+        }
+        let (norm, attention) = &self.own;
+        let inner = norm.forward(&sum)?;
+        let x = ops::add(&sum, &attention.forward(&inner, &inner, rope)?)?;
+        let (norm, mlp) = &self.mlp;
+        ops::add(&x, &mlp.forward(&norm.forward(&x)?)?)
+    }
+}
+
+struct Module {
+    side: usize,
+    places: Param,
+    blocks: Vec<Block>,
+    rope: Rope2d,
+}
+
+impl Fusion for Module {
+    fn forward(&self, inputs: &[Features]) -> Result<Tensor> {
+        let Some((first, others)) = inputs.split_first() else { return Err(broken()) };
+        let [batch, n, _] = first.map.dims("Mova")?;
+        let map = |other: &Features| {
+            let map = ops::resize_bilinear(&other.on_grid()?, self.side, self.side, false)?;
+            map.reshape(&[batch, n, other.map.rows().1])
+        };
+        let maps = others.iter().map(map).collect::<Result<Vec<_>>>()?;
+        let places = self.places.tensor();
+        let mut x = ops::add_rows(&first.map, &places.reshape(&places.shape()[1..])?)?;
+        for block in &self.blocks {
+            x = block.forward(&x, &maps, &self.rope)?;
+        }
+        ops::scale(&ops::add(&x, &first.map)?, 0.5)
+    }
+}
+
+fn broken() -> TensorError {
+    TensorError::Shape { op: "Mova", detail: "reads no map on a grid".into() }
+}
