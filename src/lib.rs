@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cache;
 mod check;
 mod export;
 mod file;
@@ -22,6 +23,7 @@ mod search;
 mod table;
 mod trace;
 mod trained;
+mod why;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -54,6 +56,8 @@ enum Command {
     Query(query::Arguments),
     Table(table::Arguments),
     Plugins(plugins::Arguments),
+    Cache(cache::Arguments),
+    Why(why::Arguments),
 }
 
 /// How a command ended badly.
@@ -101,6 +105,8 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Query(arguments) => query::main(&arguments),
         Command::Table(arguments) => table::main(&arguments),
         Command::Plugins(arguments) => plugins::main(&arguments, registry),
+        Command::Cache(arguments) => cache::main(&arguments),
+        Command::Why(arguments) => why::main(&arguments, registry),
     }
 }
 

@@ -26,7 +26,8 @@ pub struct RecordError {
 }
 
 impl RecordError {
-    fn new(path: &Path, detail: impl ToString) -> Self {
+    /// What is wrong with a file.
+    pub fn new(path: &Path, detail: impl ToString) -> Self {
         RecordError { path: path.to_owned(), detail: detail.to_string() }
     }
 }
@@ -330,6 +331,17 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T
             serde_json::from_str(&text).map(Some).map_err(|error| RecordError::new(path, error))
         }
     }
+}
+
+/// The hash of a file's bytes, in hexadecimal digits.
+///
+/// # Errors
+/// The file can't be read.
+pub fn hash_file(path: &Path) -> Result<String, RecordError> {
+    let fail = |error: std::io::Error| RecordError::new(path, error);
+    let mut hasher = blake3::Hasher::new();
+    std::io::copy(&mut File::open(path).map_err(fail)?, &mut hasher).map_err(fail)?;
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// The time now, RFC 3339, UTC, in milliseconds: small trials begin in the same second, and the

@@ -5,9 +5,11 @@
 //! starts from are trained first. The folder of a stage or a run is locked while it is worked on, so
 //! that a second process on the same results waits for the first and then finds it done.
 
+pub mod cache;
 pub mod search;
 mod stages;
 mod trouble;
+pub mod why;
 mod work;
 
 use std::collections::BTreeSet;

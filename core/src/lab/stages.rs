@@ -1,8 +1,10 @@
 //! Training: what a model starts from, and its stages, each trained, resumed or loaded.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::why::Note;
 use super::work::{Opened, Work, stages_until, usable};
 use super::{Lab, LabError, Observer, Part, claim};
 use crate::data::Dataset;
@@ -18,8 +20,39 @@ use crate::train::{self, Job, Outcome, Step, Totals, Watch};
 use crate::weights::{self, Bundle, WeightsError};
 
 /// Written last: a stage that has it is done.
-const TOTALS: &str = "stage.json";
+pub(super) const TOTALS: &str = "stage.json";
 const WEIGHTS: &str = "weights.safetensors";
+const METRICS: &str = "metrics.jsonl";
+
+/// What `stage.json` holds: the totals, and hashes of the files that the stage left.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(super) struct Finished {
+    #[serde(flatten)]
+    totals: Totals,
+    #[serde(default)]
+    files: BTreeMap<String, String>,
+}
+
+impl Finished {
+    fn of(totals: Totals, folder: &Path) -> Result<Finished, RecordError> {
+        let hash = |name: &str| Ok((name.to_owned(), record::hash_file(&folder.join(name))?));
+        let files = [WEIGHTS, METRICS].into_iter().map(hash).collect::<Result<_, RecordError>>()?;
+        Ok(Finished { totals, files })
+    }
+
+    /// Fails if a file is not the one that was written: on a failing disk, or by another hand.
+    pub fn hold(&self, folder: &Path) -> Result<(), RecordError> {
+        for (name, hash) in &self.files {
+            let path = folder.join(name);
+            if record::hash_file(&path)? != *hash {
+                let detail = "its bytes are not those that were written; `eagle-lab cache verify \
+                              --remove` lists and removes what is damaged, to be made again";
+                return Err(RecordError::new(&path, detail));
+            }
+        }
+        Ok(())
+    }
+}
 
 /// What a finished stage says of itself.
 pub(super) fn totals(stage: &Opened) -> Result<Totals, RecordError> {
@@ -160,11 +193,15 @@ impl Lab<'_> {
             stage.trains.iter().map(|&node| graph.dag[node].id.as_str()).collect();
         let weights = opened.folder.join(WEIGHTS);
         if opened.folder.join(TOTALS).exists() {
+            let finished: Finished =
+                record::read_json(&opened.folder.join(TOTALS))?.unwrap_or_default();
+            finished.hold(&opened.folder)?;
             load_nodes(model, &trains, &Bundle::read(&weights)?, &weights)?;
             watch.reused(&graph.name, name, &opened.id);
             return Ok(true);
         }
         tracing::info!(stage = name, folder = %opened.folder.display(), "not done: no {TOTALS}");
+        Note::of(work, index).write(&opened.folder)?;
         let job = Job {
             model,
             stage,
@@ -187,7 +224,7 @@ impl Lab<'_> {
             bundle.add(&format!("{}/", node.id), &node.params);
         }
         bundle.write(&weights)?;
-        record::write_json(&opened.folder.join(TOTALS), &totals)?;
+        record::write_json(&opened.folder.join(TOTALS), &Finished::of(totals, &opened.folder)?)?;
         Checkpoint::at(&opened.folder).remove()?;
         Ok(true)
     }

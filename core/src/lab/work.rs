@@ -34,6 +34,8 @@ pub(super) struct Work<'g> {
 /// A stage with its data open.
 pub(super) struct Opened {
     pub id: String,
+    /// What the id is the hash of.
+    pub identity: Value,
     pub dataset: Arc<dyn Dataset>,
     pub folder: PathBuf,
 }
@@ -99,7 +101,7 @@ impl<'g> Opener<'g, '_> {
             let id = identity::hash(&identity);
             tracing::debug!(experiment = graph.name, index, id, %identity, "stage");
             let folder = self.out.join("cache").join("stages").join(&id);
-            opened.push(Opened { id, dataset, folder });
+            opened.push(Opened { id, identity, dataset, folder });
         }
         Ok(opened)
     }
