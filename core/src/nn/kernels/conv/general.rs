@@ -1,5 +1,6 @@
-//! General convolutions. In a padded map, the inputs of neighbouring outputs are the rows of a matrix
-//! whose rows overlap: a row of the kernel is one product, and nothing is unfolded.
+//! General convolutions. With a step of 1, in a padded map, the inputs of neighbouring outputs are the
+//! rows of a matrix whose rows overlap: a row of the kernel is one product, and nothing is unfolded.
+//! With larger steps the inputs are copied out, which repeats few of them.
 
 use super::super::elementwise::add_assign;
 use super::super::gemm::{Mat, gemm};
@@ -15,26 +16,49 @@ impl Shape {
         (self.input.0 + 2 * self.padding, self.input.1 + 2 * self.padding)
     }
 
-    /// Rows of outputs that one product makes, if it is to have about `rows` rows. With a step of 1
-    /// an output follows another beyond the end of a row, too: the outputs between rows are dropped.
+    /// Rows of outputs that one product makes, if it is to have about `rows` rows.
     fn group(&self, rows: usize) -> usize {
-        match self.stride {
-            1 => (rows / self.padded().1.max(1)).clamp(1, self.output.0.max(1)),
-            _ => 1,
-        }
+        (rows / self.row().max(1)).clamp(1, self.output.0.max(1))
+    }
+
+    /// Rows of a product per row of outputs. With a step of 1 an output follows another beyond the
+    /// end of a row, too; those are dropped.
+    fn row(&self) -> usize {
+        if self.stride == 1 { self.padded().1 } else { self.output.1 }
     }
 
     /// The rows of a product over `count` rows of outputs.
     fn span(&self, count: usize) -> usize {
-        (count - 1) * self.padded().1 + self.output.1
+        (count - 1) * self.row() + self.output.1
     }
 
-    /// The inputs of the outputs from row `y` of batch element `b` on, for row `ky` of the kernel:
-    /// `[.., k * Cin]`.
-    fn inputs<'a>(&self, padded: &'a [f32], b: usize, y: usize, ky: usize) -> Mat<'a> {
-        let (height, width) = self.padded();
-        let at = (b * height + y * self.stride + ky) * width * self.channels.0;
-        Mat::rows(&padded[at..], self.stride * self.channels.0)
+    /// Products over a group of rows, and the values of the inputs in each: one per row of the
+    /// kernel, or one over all that was copied out.
+    fn products(&self) -> (usize, usize) {
+        let row = self.kernel * self.channels.0;
+        if self.stride == 1 { (self.kernel, row) } else { (1, self.kernel * row) }
+    }
+
+    /// The inputs of `count` rows of outputs from row `y` of batch element `b` on, of product `ky`.
+    fn inputs<'a>(
+        &self,
+        (padded, copied): (&'a [f32], &'a mut Vec<f32>),
+        (b, y, count): (usize, usize, usize),
+        ky: usize,
+    ) -> Mat<'a> {
+        let ((height, width), c, k) = (self.padded(), self.channels.0, self.kernel);
+        let first = (b * height + y * self.stride + ky) * width * c;
+        if self.stride == 1 {
+            return Mat::rows(&padded[first..], c);
+        }
+        copied.resize(count * self.output.1 * self.taps() * c, 0.0);
+        for (i, copied) in copied.chunks_exact_mut((k * c).max(1)).enumerate() {
+            let (output, ky) = (i / k, i % k);
+            let (y, x) = (output / self.output.1, output % self.output.1);
+            let at = first + ((y * self.stride + ky) * width + x * self.stride) * c;
+            copied.copy_from_slice(&padded[at..at + k * c]);
+        }
+        Mat::rows(copied, self.taps() * c)
     }
 }
 
@@ -81,8 +105,8 @@ pub fn conv2d(s: Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> 
 
 /// Convolution of `x` with `w` `[k, k, Cin, C]`.
 fn convolved(s: Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    let ((rows, cols), (cin, cout)) = (s.output, s.channels);
-    let (group, row) = (s.group(192), s.kernel * cin);
+    let ((rows, cols), cout) = (s.output, s.channels.1);
+    let (group, (products, depth)) = (s.group(192), s.products());
     let padded = pad(&s, x);
     let mut out = uninit(s.batch * rows * cols * cout);
     let mut tasks: Vec<(usize, usize, &mut [f32])> = Vec::new();
@@ -90,22 +114,23 @@ fn convolved(s: Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let groups = out.chunks_mut((group * cols * cout).max(1)).enumerate();
         tasks.extend(groups.map(|(i, out)| (b, i * group, out)));
     }
-    tasks.into_par_iter().for_each_init(Vec::new, |wide: &mut Vec<f32>, (b, y, out)| {
+    tasks.into_par_iter().for_each_init(Default::default, |scratch, (b, y, out)| {
+        let (wide, copied): &mut (Vec<f32>, Vec<f32>) = scratch;
         let count = out.len() / (cols * cout);
         let span = s.span(count);
-        // One row has nothing between rows, and needs no place of its own.
-        let direct = count == 1;
+        // Without anything between rows they need no place of their own.
+        let direct = count == 1 || s.row() == cols;
         if !direct {
             wide.resize(span * cout, 0.0);
         }
         let target = if direct { &mut *out } else { &mut wide[..] };
-        for ky in 0..s.kernel {
-            let kernel = Mat::rows(&w[ky * row * cout..], cout);
-            let inputs = s.inputs(&padded, b, y, ky);
-            gemm((span, cout, row), target, cout, ky > 0, inputs, kernel, 1.0);
+        for ky in 0..products {
+            let kernel = Mat::rows(&w[ky * depth * cout..], cout);
+            let inputs = s.inputs((&padded, &mut *copied), (b, y, count), ky);
+            gemm((span, cout, depth), target, cout, ky > 0, inputs, kernel, 1.0);
         }
         if !direct {
-            let width = s.padded().1 * cout;
+            let width = s.row() * cout;
             for (out, wide) in out.chunks_exact_mut(cols * cout).zip(wide.chunks(width)) {
                 out.copy_from_slice(&wide[..cols * cout]);
             }
@@ -169,7 +194,7 @@ fn folded(s: Shape, gradient: &[f32], w: &[f32]) -> Vec<f32> {
 /// The gradient of [`conv2d`]'s weight, `[C, k, k, Cin]`: partial sums of fixed shares of the rows.
 pub fn conv2d_backward_weight(s: Shape, gradient: &[f32], x: &[f32]) -> Vec<f32> {
     let ((rows, cols), (cin, cout)) = (s.output, s.channels);
-    let (size, row, width) = (s.taps() * cin, s.kernel * cin, s.padded().1);
+    let (size, width, (products, depth)) = (s.taps() * cin, s.row(), s.products());
     let group = s.group(512);
     let padded = pad(&s, x);
     let groups: Vec<(usize, usize)> =
@@ -179,16 +204,19 @@ pub fn conv2d_backward_weight(s: Shape, gradient: &[f32], x: &[f32]) -> Vec<f32>
         .par_chunks(share)
         .map(|groups| {
             let mut dw = vec![0.0; cout * size];
-            let mut wide = Vec::new();
+            let (mut wide, mut copied) = (Vec::new(), Vec::new());
             for &(b, y) in groups {
                 let count = group.min(rows - y);
                 let dy = &gradient[(b * rows + y) * cols * cout..][..count * cols * cout];
                 let span = s.span(count);
-                let dy =
-                    if count == 1 { dy } else { spread(&mut wide, dy, cols * cout, width * cout) };
-                for ky in 0..s.kernel {
-                    let (dy, x) = (Mat::rows(dy, cout).t(), s.inputs(&padded, b, y, ky));
-                    gemm((cout, row, span), &mut dw[ky * row..], size, true, dy, x, 1.0);
+                let dy = match count == 1 || width == cols {
+                    true => dy,
+                    false => spread(&mut wide, dy, cols * cout, width * cout),
+                };
+                for ky in 0..products {
+                    let x = s.inputs((&padded, &mut copied), (b, y, count), ky);
+                    let dy = Mat::rows(dy, cout).t();
+                    gemm((cout, depth, span), &mut dw[ky * depth..], size, true, dy, x, 1.0);
                 }
             }
             dw
