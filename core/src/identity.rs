@@ -14,7 +14,7 @@ use crate::spec::Weights;
 use crate::weights::{Files, WeightsError};
 
 /// Raised when the same configuration comes to give other numbers.
-const ENGINE: u32 = 1;
+const ENGINE: u32 = 2;
 
 /// The hash of a JSON value, independent of the order of its keys, as 32 hexadecimal digits.
 pub fn hash(value: &Value) -> String {

@@ -74,8 +74,13 @@ fn gradients_have_the_same_bits_and_the_tape_is_shorter() {
         for trained in [true, false] {
             let plain = bits((&params, &input, &forward), trained, false);
             let checkpointed = bits((&params, &input, &forward), trained, true);
-            assert!(plain.1.len() > 1, "{text}: no gradients");
+            // Pix2Struct standardises its picture on the host: no gradient goes back to the pixels.
+            let blocked = !trained && text.starts_with("Pix2Struct");
+            assert!(plain.1.len() > 1 || blocked, "{text}: no gradients");
             assert!(plain.1 == checkpointed.1, "{text}: other bits, trained {trained}");
+            if blocked {
+                continue;
+            }
             let (all, fewer) = (plain.0, checkpointed.0);
             assert!(
                 (fewer < all) == (cost.block_inputs > 0),

@@ -307,7 +307,7 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         let held = shelf(&shelves, "young", FeatureCache::F32);
-        let large = shelves.open("large", &json!(""), (200, 10), FeatureCache::F32).unwrap();
+        let large = shelves.open("large", &json!(""), (100, 10), FeatureCache::F32).unwrap();
         assert!(!folder.join("features/old").exists(), "the oldest is still there");
         assert!(held.read(0).is_some(), "one in use was removed");
         // One that can't fit pushes nobody out, and keeps what fits.
