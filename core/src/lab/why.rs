@@ -107,13 +107,21 @@ pub struct Difference {
 pub fn of_experiment(graph: &Graph, base: &Path, out: &Path) -> Result<Vec<Account>, LabError> {
     let known = notes(out)?;
     let work = work::open(graph, base, out)?;
-    let mut accounts = Vec::new();
-    of_work(&work, &known, &mut accounts);
+    let (mut all, mut accounts) = (known.clone(), Vec::new());
+    of_work(&work, &known, &mut all, &mut accounts);
     Ok(accounts)
 }
 
-fn of_work(work: &Work<'_>, known: &BTreeMap<String, Note>, accounts: &mut Vec<Account>) {
-    work.sources.values().for_each(|source| of_work(source, known, accounts));
+/// `all` has what is not trained yet, too.
+fn of_work(
+    work: &Work<'_>,
+    known: &BTreeMap<String, Note>,
+    all: &mut BTreeMap<String, Note>,
+    accounts: &mut Vec<Account>,
+) {
+    for source in work.sources.values() {
+        of_work(source, known, all, accounts);
+    }
     for (index, opened) in work.stages.iter().enumerate() {
         if accounts.iter().any(|account| account.id == opened.id) {
             continue;
@@ -122,8 +130,9 @@ fn of_work(work: &Work<'_>, known: &BTreeMap<String, Note>, accounts: &mut Vec<A
         let verdict = match known.get(&opened.id) {
             Some(first) if opened.folder.join(TOTALS).exists() => Verdict::Found { by: first.by() },
             Some(_) => Verdict::Unfinished,
-            None => Verdict::Missed(nearest(&note, known.values(), known)),
+            None => Verdict::Missed(nearest(&note, known.values(), all)),
         };
+        all.insert(note.id.clone(), note.clone());
         let Note { experiment, stage, id, .. } = note;
         accounts.push(Account { experiment, stage, id, verdict });
     }
