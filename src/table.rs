@@ -18,6 +18,9 @@ pub struct Arguments {
     /// The trial that the others are compared with; the first one by default.
     #[arg(long)]
     baseline: Option<String>,
+    /// Show what a trial costs, too: parameters, those that are trained, training samples a second.
+    #[arg(long)]
+    costs: bool,
     /// The results folder.
     #[arg(long, default_value = "results", value_name = "DIR")]
     out: PathBuf,
@@ -37,7 +40,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         Form::Csv => TableFormat::Csv,
         Form::Tex => TableFormat::Tex,
     };
-    let options = TableOptions { baseline: arguments.baseline.clone(), ..TableOptions::default() };
+    let (baseline, costs) = (arguments.baseline.clone(), arguments.costs);
+    let options = TableOptions { baseline, costs, ..TableOptions::default() };
     for name in &arguments.names {
         let table = eagle_results::table(&arguments.out, name, &options).map_err(Failure::input)?;
         print(&(table.render(format).trim_end().to_owned() + "\n"));

@@ -97,3 +97,29 @@ fn mirrored_pictures_have_features_of_their_own() {
     run(on.path(), "F32", &flip);
     assert_same(off.path(), on.path());
 }
+
+#[test]
+fn another_trial_or_seed_leaves_the_numbers_of_the_others_alone() {
+    let (few, many) = (folder(), folder());
+    let study = |out: &Path, rates: &str, seeds: &str| {
+        let home = folder();
+        let base = std::fs::read_to_string(fixture("runs/tiny.ron")).expect("the base");
+        support::write(home.path(), "tiny.ron", &base);
+        let study = format!(
+            "Study(name: \"rates\", base: \"tiny.ron\",
+                vary: [Set(\"stages.fine-tuning.lr\", {rates})], seeds: {seeds})"
+        );
+        let study = support::write(home.path(), "study.ron", &study);
+        succeed(&["run", text(&study), "--out", text(out), "--jobs", "2"]);
+    };
+    study(few.path(), "[1e-3, 5e-4]", "[0]");
+    study(many.path(), "[2e-3, 5e-4, 1e-3]", "[1, 0]");
+    let shared = "SELECT runs.trial, metrics.stage, metrics.step, metrics.name, metrics.value FROM metrics \
+                  JOIN runs ON metrics.run = runs.run \
+                  WHERE runs.seed = 0 AND runs.trial <> 'lr=2e-3' AND metrics.name = 'loss' \
+                  ORDER BY trial, stage, step";
+    let ask = |out: &Path| succeed(&["query", shared, "--out", text(out), "--format", "csv"]);
+    let rows = ask(few.path());
+    assert_eq!(rows.lines().count(), 1 + 2 * (16 + 32), "{rows}");
+    assert_eq!(rows, ask(many.path()));
+}

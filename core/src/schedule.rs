@@ -12,8 +12,9 @@ use std::fmt;
 use petgraph::graph::NodeIndex;
 use serde::Serialize;
 
+use crate::features::FeatureCache;
 use crate::graph::{Graph, Port, Source};
-use crate::registry::Cost;
+use crate::registry::{Cost, Kind};
 
 /// One node in one stage.
 #[derive(Debug, Clone, Serialize)]
@@ -36,6 +37,8 @@ pub struct Planned {
     pub records: bool,
     /// What its forward pass costs per sample.
     pub cost: Cost,
+    /// Bytes that are kept of its output for every picture; 0 if it is computed each time.
+    pub kept: u64,
     /// The fusion that injects between its blocks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub injected_by: Option<String>,
@@ -95,6 +98,12 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
             parameters_trained,
             records: trained || behind,
             cost: node.cost,
+            kept: match spec {
+                Some(stage) if !(trained || behind) && injector.is_none() => {
+                    kept(graph, index, stage.spec.feature_cache)
+                }
+                _ => 0,
+            },
             injected_by: injector.map(|fusion| graph.dag[fusion].id.clone()),
             behind,
             index,
@@ -108,6 +117,17 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
         batch: spec.map_or(1, |stage| stage.spec.batch),
         gradient_checkpointing: spec.is_some_and(|stage| stage.spec.gradient_checkpointing),
     }
+}
+
+/// Bytes that a frozen encoder's features take for a picture.
+fn kept(graph: &Graph, encoder: NodeIndex, precision: FeatureCache) -> u64 {
+    if graph.dag[encoder].kind != Kind::Encoder {
+        return 0;
+    }
+    let map = graph.map_shape(encoder);
+    let levels = map.pyramid.iter().filter(|_| graph.pyramid_is_read(encoder));
+    let values = map.tokens * map.width + levels.map(|&(h, w, c)| h * w * c).sum::<usize>();
+    precision.record_bytes(values)
 }
 
 impl Schedule {
@@ -195,6 +215,12 @@ impl fmt::Display for Schedule {
         let prefix = self.frozen_prefix();
         if !prefix.is_empty() {
             writeln!(f, "  frozen prefix (depends on the sample alone): {}", prefix.join(", "))?;
+        }
+        let kept: Vec<&Planned> = self.nodes.iter().filter(|node| node.kept > 0).collect();
+        if !kept.is_empty() {
+            let names: Vec<&str> = kept.iter().map(|node| node.id.as_str()).collect();
+            let size = bytes(sum(kept.iter().map(|node| node.kept)));
+            writeln!(f, "  frozen features are kept: {}, {size} a picture", names.join(", "))?;
         }
         writeln!(
             f,

@@ -105,7 +105,8 @@ fn several_seeds_are_compared_sample_by_sample_averaged_over_seeds() {
 #[test]
 fn the_baseline_can_be_named() {
     let results = fusion();
-    let named = |name: &str| TableOptions { baseline: Some(name.to_owned()), published: None };
+    let named =
+        |name: &str| TableOptions { baseline: Some(name.to_owned()), ..TableOptions::default() };
     let table_ = table(results.out(), "fusion", &named("LlavaHr()")).unwrap();
     let difference = cell(&table_, "ChannelConcat", RowKind::Difference, "mini-colour");
     assert!(near(difference.value, -0.2));
@@ -204,10 +205,12 @@ fn a_published_model_stands_beside_ours_in_its_own_units() {
     let results = Results::new();
     let run = results.add("Eagle-X5-7B", 0, 0, &[("gqa", &answers(6, 4), &[])]);
     results.edit(&run, json!({"study": null}));
-    let options = TableOptions { baseline: None, published: Some("released_models".to_owned()) };
+    let options =
+        TableOptions { published: Some("released_models".to_owned()), ..TableOptions::default() };
     let table_ = table(results.out(), "x2", &options).unwrap();
     assert!(near(cell(&table_, "Eagle", RowKind::Published, "gqa").value, 64.9));
-    let options = TableOptions { baseline: None, published: Some("released".to_owned()) };
+    let options =
+        TableOptions { published: Some("released".to_owned()), ..TableOptions::default() };
     let error = table(results.out(), "x2", &options).unwrap_err().to_string();
     assert!(error.contains("no published table `released`"), "{error}");
 }
@@ -228,4 +231,34 @@ fn the_latex_table_reads_like_this() {
 fn the_csv_table_has_one_line_a_cell() {
     let text = table(fusion().out(), "fusion", &TableOptions::default()).unwrap();
     insta::assert_snapshot!("fusion_csv", text.render(TableFormat::Csv));
+}
+
+#[test]
+fn costs_are_shown_where_they_are_asked_for() {
+    let results = fusion();
+    let plain = table(results.out(), "fusion", &TableOptions::default()).unwrap();
+    assert!(!plain.render(TableFormat::Md).contains("samples/s"));
+    let options = TableOptions { costs: true, ..TableOptions::default() };
+    let costs = table(results.out(), "fusion", &options).unwrap();
+    let row = &costs.rows[0];
+    let of_runs = "SELECT parameters_trained, parameters_frozen, samples_per_second FROM runs \
+                   WHERE trial = 'ChannelConcat(grid: 8)'";
+    let frame = eagle_results::query(results.out(), of_runs).unwrap();
+    let number = |cell: &eagle_results::Cell| match cell {
+        eagle_results::Cell::Int(n) => *n as f64,
+        eagle_results::Cell::Float(n) => *n,
+        other => panic!("{other:?}"),
+    };
+    let runs: Vec<Vec<f64>> = frame.rows().map(|row| row.iter().map(number).collect()).collect();
+    let mean = |of: &dyn Fn(&Vec<f64>) -> f64| runs.iter().map(of).sum::<f64>() / 3.0;
+    assert_eq!(runs.len(), 3);
+    assert_eq!(row.parameters, Some(mean(&|run| run[0] + run[1])));
+    assert_eq!(row.trained, Some(mean(&|run| run[0])));
+    assert_eq!(row.speed, Some(mean(&|run| run[2])));
+    let text = costs.render(TableFormat::Md);
+    let head = "| trial | row | seeds | visual tokens | parameters | trained | samples/s |";
+    assert!(text.contains(head), "{text}");
+    let bars = |line: &str| line.matches('|').count();
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+    assert!(lines.iter().all(|line| bars(line) == bars(lines[0])), "{text}");
 }

@@ -25,6 +25,11 @@ pub enum FeatureCache {
 }
 
 impl FeatureCache {
+    /// Bytes that a record of `values` values takes on disk.
+    pub fn record_bytes(self, values: usize) -> u64 {
+        if self == FeatureCache::Off { 0 } else { (shelf::CHECKSUM + values * self.width()) as u64 }
+    }
+
     /// Bytes of a value.
     fn width(self) -> usize {
         if self == FeatureCache::F16 { 2 } else { 4 }

@@ -35,7 +35,7 @@ fn failed(path: &Path) -> impl FnOnce(Error) -> ShelfError + use<> {
     |error| ShelfError { path, error }
 }
 
-const CHECKSUM: usize = 16;
+pub(super) const CHECKSUM: usize = 16;
 const RECORDS: &str = "records.bin";
 const WHAT: &str = "shelf.json";
 const LOCK: &str = "lock";
@@ -85,7 +85,7 @@ impl Shelves {
         in_use.lock_shared().map_err(failed(&lock))?;
         // The time of its last use.
         in_use.set_modified(SystemTime::now()).map_err(failed(&lock))?;
-        let record = CHECKSUM + values * precision.width();
+        let record = precision.record_bytes(values) as usize;
         let note = json!({ "what": what, "slots": slots, "record": record, "values": values, "precision": precision });
         let path = folder.join(WHAT);
         if !path.exists() {
@@ -153,7 +153,7 @@ fn checksum(slot: usize, payload: &[u8]) -> [u8; CHECKSUM] {
 
 impl Shelf {
     fn record(&self) -> usize {
-        CHECKSUM + self.values * self.precision.width()
+        self.precision.record_bytes(self.values) as usize
     }
 
     /// The values in a slot, if they are there whole.

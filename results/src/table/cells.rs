@@ -25,6 +25,9 @@ pub fn fill(out: &Path, selected: Selected, options: &TableOptions) -> Result<Ta
             kind,
             seeds,
             visual_tokens: mean(&trial.visual_tokens),
+            parameters: cost(trial, &|(trained, frozen, _)| trained + frozen),
+            trained: cost(trial, &|(trained, _, _)| trained),
+            speed: cost(trial, &|(_, _, speed)| speed),
             cells,
         };
         rows.push(row(RowKind::Model, trial.runs.len(), score_cells(trial, &columns, false)));
@@ -48,10 +51,16 @@ pub fn fill(out: &Path, selected: Selected, options: &TableOptions) -> Result<Ta
         rows,
         notes: Vec::new(),
         sql: selected.sql,
+        costs: options.costs,
     };
     table.notes = notes(&table);
     table.notes.extend(selected.notes);
     Ok(table)
+}
+
+/// A cost's mean over the runs of a trial.
+fn cost(trial: &Trial, of: &dyn Fn((f64, f64, f64)) -> f64) -> Option<f64> {
+    mean(&trial.costs.iter().map(|&costs| of(costs)).collect::<Vec<_>>())
 }
 
 fn columns(trials: &[Trial]) -> Vec<TableColumn> {

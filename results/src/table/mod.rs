@@ -21,6 +21,9 @@ pub struct TableOptions {
     /// The published table to stand beside ours ("fusion", "released_models", …); by default the
     /// one that the selection is named after, else any with a row of a trial's name.
     pub published: Option<String>,
+    /// Whether to show what a trial costs: its parameters and its training samples a second. The
+    /// last differs from run to run, and so does the table then.
+    pub costs: bool,
 }
 
 /// Rows: the trials of a study or experiment. Columns: its benchmarks.
@@ -38,6 +41,8 @@ pub struct Table {
     pub notes: Vec<String>,
     /// The SQL that the scores come from.
     pub sql: String,
+    /// Whether costs are shown.
+    pub costs: bool,
 }
 
 /// One column.
@@ -77,6 +82,12 @@ pub struct TableRow {
     pub seeds: usize,
     /// Visual tokens that the LLM reads.
     pub visual_tokens: Option<f64>,
+    /// Parameters, those that are frozen included.
+    pub parameters: Option<f64>,
+    /// Parameters that a stage trains.
+    pub trained: Option<f64>,
+    /// Training samples a second, over all stages.
+    pub speed: Option<f64>,
     /// One a column; None where there is nothing to say.
     pub cells: Vec<Option<TableCell>>,
 }

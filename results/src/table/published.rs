@@ -56,6 +56,9 @@ pub fn published_row(
         kind: RowKind::Published,
         seeds: 0,
         visual_tokens: of("visual_tokens").map(|p| p.value),
+        parameters: None,
+        trained: None,
+        speed: None,
         cells,
     })
 }

@@ -27,6 +27,8 @@ pub struct Trial {
     /// The values of its axes, which name its plugins.
     pub axes: BTreeSet<String>,
     pub visual_tokens: Vec<f64>,
+    /// Of each run: parameters trained and frozen, samples a second.
+    pub costs: Vec<(f64, f64, f64)>,
     /// By seed: the run that counts.
     pub runs: BTreeMap<i64, String>,
     pub scores: Vec<Score>,
@@ -119,6 +121,12 @@ fn trials(frame: &Frame) -> (Vec<Trial>, Vec<String>) {
         let axes = table.columns.iter().filter(|c| c.starts_with(AXIS_PREFIX));
         trial.axes.extend(axes.filter_map(|axis| table.text(row, axis)));
         trial.visual_tokens.extend(table.int(row, "visual_tokens").map(|n| n as f64));
+        let count = |name| table.int(row, name).map(|n| n as f64);
+        let (trained, frozen) = (count("parameters_trained"), count("parameters_frozen"));
+        if let (Some(trained), Some(frozen)) = (trained, frozen) {
+            let speed = table.float(row, "samples_per_second").unwrap_or_default();
+            trial.costs.push((trained, frozen, speed));
+        }
         // Rows come by starting time: a later run of a seed replaces an earlier one.
         older += usize::from(trial.runs.insert(seed, run).is_some());
     }
@@ -138,6 +146,7 @@ impl Trial {
             experiments: BTreeSet::new(),
             axes: BTreeSet::new(),
             visual_tokens: Vec::new(),
+            costs: Vec::new(),
             runs: BTreeMap::new(),
             scores: Vec::new(),
         }

@@ -12,7 +12,7 @@ pub fn markdown(table: &Table) -> String {
         format!("| {} |\n", cells.join(" | "))
     };
     let mut out = format!("**{}**\n\n{}", table.selection, line(header(table)));
-    out += &format!("|---|---|{}\n", "--:|".repeat(table.columns.len() + 2));
+    out += &format!("|---|---|{}\n", "--:|".repeat(header(table).len() - 2));
     for (index, row) in table.rows.iter().enumerate() {
         out += &line(texts(table, index, row));
     }
@@ -29,7 +29,7 @@ pub fn latex(table: &Table) -> String {
     let mut out = format!(
         "% {}\n\\begin{{tabular}}{{ll{}}}\n\\toprule\n",
         tex(&table.selection),
-        "r".repeat(table.columns.len() + 2)
+        "r".repeat(header(table).len() - 2)
     );
     out += &line(header(table));
     for (index, row) in table.rows.iter().enumerate() {
@@ -101,6 +101,8 @@ impl RowKind {
     }
 }
 
+const COSTS: [&str; 3] = ["parameters", "trained", "samples/s"];
+
 fn header(table: &Table) -> Vec<String> {
     let repeated = |column: &TableColumn| {
         table.columns.iter().filter(|other| other.benchmark == column.benchmark).count() > 1
@@ -112,11 +114,9 @@ fn header(table: &Table) -> Vec<String> {
             column.benchmark.clone()
         }
     });
-    ["trial", "row", "seeds", "visual tokens"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(titles)
-        .collect()
+    let lead: &[&str] = &["trial", "row", "seeds", "visual tokens"];
+    let costs: &[&str] = if table.costs { &COSTS } else { &[] };
+    lead.iter().chain(costs).map(|&name| name.to_owned()).chain(titles).collect()
 }
 
 fn texts(table: &Table, index: usize, row: &TableRow) -> Vec<String> {
@@ -145,7 +145,23 @@ fn texts(table: &Table, index: usize, row: &TableRow) -> Vec<String> {
         None if row.kind == RowKind::Model => "—".to_owned(),
         None => String::new(),
     });
-    [trial, label, seeds, tokens].into_iter().chain(cells).collect()
+    let shown = if table.costs { COSTS.len() } else { 0 };
+    let costs = [row.parameters, row.trained, row.speed].map(|cost| {
+        let cost = cost.filter(|_| row.kind == RowKind::Model);
+        cost.map_or(String::new(), |n| large(n))
+    });
+    let costs = costs.into_iter().take(shown);
+    [trial, label, seeds, tokens].into_iter().chain(costs).chain(cells).collect()
+}
+
+/// A large number as a person writes it: `303.5M`.
+fn large(n: f64) -> String {
+    match n {
+        n if n < 1e4 => format!("{n:.0}"),
+        n if n < 1e6 => format!("{:.1}k", n / 1e3),
+        n if n < 1e10 => format!("{:.1}M", n / 1e6),
+        n => format!("{:.1}G", n / 1e9),
+    }
 }
 
 fn cell_text(row: &TableRow, column: &TableColumn, cell: &TableCell) -> String {
