@@ -9,9 +9,8 @@
 //! reason two processes may write one shelf. Who uses a shelf holds its lock with others; who
 //! removes it must have the lock alone.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Error, ErrorKind};
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -140,7 +139,57 @@ fn remove(folder: &Path) -> Result<bool, ShelfError> {
 
 /// The bytes of disk that a shelf takes.
 pub fn size(folder: &Path) -> u64 {
-    folder.join(RECORDS).metadata().map_or(0, |file| file.blocks() * 512)
+    folder.join(RECORDS).metadata().map_or(0, |file| allocated(&file))
+}
+
+#[cfg(unix)]
+fn allocated(file: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(file) * 512
+}
+
+/// Elsewhere holes are counted, too.
+#[cfg(not(unix))]
+fn allocated(file: &Metadata) -> u64 {
+    file.len()
+}
+
+/// Reads from a place of a file, until the buffer is full or the file ends.
+fn read_at(file: &File, buffer: &mut [u8], at: u64) -> std::io::Result<usize> {
+    let mut read = 0;
+    while read < buffer.len() {
+        #[cfg(unix)]
+        let more = std::os::unix::fs::FileExt::read_at(file, &mut buffer[read..], at + read as u64);
+        #[cfg(windows)]
+        let more =
+            std::os::windows::fs::FileExt::seek_read(file, &mut buffer[read..], at + read as u64);
+        match more {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}
+
+/// Writes all bytes at a place of a file.
+fn write_at(file: &File, bytes: &[u8], at: u64) -> std::io::Result<()> {
+    let mut written = 0;
+    while written < bytes.len() {
+        #[cfg(unix)]
+        let more =
+            std::os::unix::fs::FileExt::write_at(file, &bytes[written..], at + written as u64);
+        #[cfg(windows)]
+        let more =
+            std::os::windows::fs::FileExt::seek_write(file, &bytes[written..], at + written as u64);
+        match more {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn checksum(slot: usize, payload: &[u8]) -> [u8; CHECKSUM] {
@@ -160,7 +209,9 @@ impl Shelf {
     pub fn read(&self, slot: usize) -> Option<Vec<f32>> {
         let mut record = vec![0; self.record()];
         let at = (slot * record.len()) as u64;
-        self.records.read_exact_at(&mut record, at).ok()?;
+        if read_at(&self.records, &mut record, at).ok()? < record.len() {
+            return None;
+        }
         let (sum, payload) = record.split_at(CHECKSUM);
         (*sum == checksum(slot, payload)).then(|| decoded(payload, self.precision))
     }
@@ -179,7 +230,7 @@ impl Shelf {
             return Ok(());
         }
         let at = slot as u64 * size;
-        self.records.write_all_at(&record, at).map_err(failed(&self.path))
+        write_at(&self.records, &record, at).map_err(failed(&self.path))
     }
 }
 
@@ -226,14 +277,7 @@ pub fn check(folder: &Path) -> Result<(usize, Vec<usize>), ShelfError> {
     for slot in 0..slots {
         record.fill(0);
         // The last record may be cut short.
-        let mut read = 0;
-        while read < size {
-            match file.read_at(&mut record[read..], (slot * size + read) as u64) {
-                Ok(0) => break,
-                Ok(n) => read += n,
-                Err(error) => return Err(failed(&path)(error)),
-            }
-        }
+        read_at(&file, &mut record, (slot * size) as u64).map_err(failed(&path))?;
         let (sum, payload) = record.split_at(CHECKSUM);
         if *sum == checksum(slot, payload) {
             whole += 1;
@@ -288,7 +332,7 @@ mod tests {
         let path = folder.join("features/a");
         assert_eq!(check(&path).unwrap(), (8, vec![]));
         let file = OpenOptions::new().write(true).open(path.join(RECORDS)).unwrap();
-        file.write_all_at(&[7], 2 * 22 + 18).unwrap();
+        write_at(&file, &[7], 2 * 22 + 18).unwrap();
         file.set_len(8 * 22 - 3).unwrap();
         assert!(shelf.read(2).is_none() && shelf.read(7).is_none());
         assert_eq!(shelf.read(3).unwrap(), [3.0, 2.0, 3.0]);

@@ -148,7 +148,7 @@ fn texts(table: &Table, index: usize, row: &TableRow) -> Vec<String> {
     let shown = if table.costs { COSTS.len() } else { 0 };
     let costs = [row.parameters, row.trained, row.speed].map(|cost| {
         let cost = cost.filter(|_| row.kind == RowKind::Model);
-        cost.map_or(String::new(), |n| large(n))
+        cost.map_or(String::new(), large)
     });
     let costs = costs.into_iter().take(shown);
     [trial, label, seeds, tokens].into_iter().chain(costs).chain(cells).collect()
