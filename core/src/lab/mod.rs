@@ -6,6 +6,8 @@
 //! that a second process on the same results waits for the first and then finds it done.
 
 pub mod cache;
+mod exam;
+mod observe;
 pub mod search;
 mod stages;
 mod trouble;
@@ -20,19 +22,18 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::data::{DataError, Dataset};
-use crate::evaluate::{self, EvaluateError, Exam};
+use crate::evaluate::{EvaluateError, Exam};
 use crate::features::ShelfError;
 use crate::graph::Graph;
 use crate::identity;
 use crate::model::ModelError;
-use crate::record::{self, Manifest, RecordError, Score, Status};
-use crate::schedule::Schedule;
+use crate::record::{self, Manifest, RecordError, Status};
 use crate::spec::Generation;
 use crate::tensor::Dev;
-use crate::text::TooLong;
-use crate::train::loader::TextSpec;
-use crate::train::{Step, Totals, TrainError};
+use crate::train::TrainError;
 use crate::weights::WeightsError;
+use exam::{exam_text, examine, questions};
+pub use observe::{Labels, Observer};
 pub use trouble::Part;
 use trouble::{caught, claim, fits, forget, note};
 use work::{Work, usable};
@@ -112,48 +113,6 @@ fn listed(problems: &[DataError]) -> String {
         text += &format!("\n  … and {} more", problems.len() - SHOWN);
     }
     text
-}
-
-/// Who hears what happens, and may stop it.
-pub trait Observer {
-    /// A stage begins, at `done` of `steps` steps.
-    fn stage(&mut self, experiment: &str, schedule: &Schedule, done: usize, steps: usize);
-    /// A stage was found trained.
-    fn reused(&mut self, experiment: &str, stage: &str, id: &str);
-    /// A step was made.
-    fn step(&mut self, step: &Step);
-    /// A stage is trained.
-    fn trained(&mut self, totals: &Totals);
-    /// `done` of `of` questions of a benchmark are answered.
-    fn answered(&mut self, benchmark: &str, blind: bool, done: usize, of: usize);
-    /// A benchmark is scored.
-    fn scored(&mut self, score: &Score);
-    /// Whether to save and stop at the next step.
-    fn stop(&self) -> bool;
-    /// Whether to wait for what another process or worker is at; else the run ends as
-    /// [`Ending::Busy`].
-    fn waits(&self) -> bool {
-        true
-    }
-}
-
-/// What the results say of a run apart from its numbers.
-#[derive(Debug, Clone, Default)]
-pub struct Labels {
-    /// The study's name and the varied fields, if the experiment is a trial.
-    pub study: Option<String>,
-    /// What tells the trial from the others.
-    pub trial: Option<String>,
-    /// The trial's place in its study, from 0.
-    pub position: Option<u64>,
-    /// The varied fields and their values.
-    pub axes: std::collections::BTreeMap<String, String>,
-    /// The program's version, the commit of the checkout that it is run in, the command line.
-    pub program: (String, Option<String>, String),
-    /// The resolved text of the experiment.
-    pub source: String,
-    /// Threads used.
-    pub threads: usize,
 }
 
 /// Where and how experiments run.
@@ -315,57 +274,6 @@ impl<'a> Lab<'a> {
         }
         manifest.seconds += sitting.elapsed().as_secs_f64();
         Ok(true)
-    }
-}
-
-/// The predictions and the score of one benchmark; found again if they were made before a kill.
-fn examine(
-    exam: &Exam<'_>,
-    folder: &Path,
-    watch: &mut dyn Observer,
-) -> Result<Option<Score>, LabError> {
-    let name = exam.benchmark.name();
-    let file = match exam.blind {
-        true => format!("{name}.blind.jsonl"),
-        false => format!("{name}.jsonl"),
-    };
-    let path = folder.join("predictions").join(file);
-    let predictions = if path.exists() {
-        tracing::info!(path = %path.display(), "predictions are there");
-        record::read_predictions(&path)?
-    } else {
-        let answers = evaluate::answer(exam, &mut |done, of| {
-            watch.answered(&name, exam.blind, done, of);
-            !watch.stop()
-        })
-        .map_err(|error| LabError::Evaluate { benchmark: name.clone(), error })?;
-        let Some(answers) = answers else { return Ok(None) };
-        record::write_predictions(&path, &answers)?;
-        answers
-    };
-    let score = evaluate::score(exam.benchmark, &predictions, exam.blind);
-    watch.scored(&score);
-    Ok(Some(score))
-}
-
-fn questions(graph: &Graph, base: &Path) -> Result<Vec<Arc<dyn Dataset>>, LabError> {
-    let open = |benchmark: &crate::graph::Benchmark| {
-        benchmark.plugin.open(base).map_err(|error| LabError::Data {
-            what: format!("benchmark `{}`", benchmark.name),
-            problems: vec![error],
-        })
-    };
-    graph.benchmarks.iter().map(open).collect()
-}
-
-/// How questions become sequences.
-fn exam_text(work: &Work<'_>) -> TextSpec {
-    TextSpec {
-        tokenizer: work.tokenizer.clone(),
-        template: work.graph.template,
-        max_length: work.graph.exam_length(),
-        too_long: TooLong::Error,
-        visual_tokens: work.graph.visual_tokens(),
     }
 }
 
