@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::draft::{Draft, Part};
-use super::{Context, Graph, checked};
+use super::{Context, Graph, Node, checked};
+use crate::nn::ParamShape;
 use crate::registry::Registry;
 use crate::spec::problem::{did_you_mean, position};
 use crate::spec::{Problem, Weights};
@@ -244,6 +245,41 @@ fn fits(part: &Part<'_>, graph: &Graph, stage: Option<&str>, node: Option<&str>)
         let place = part.spec.plugin.name.span.clone();
         let problem = problem.other(place, format!("this is `{}`", known.entry.name));
         problems.push(problem.help("name a node of the same plugin"));
+        return problems;
+    }
+    if let Some(built) = &part.built {
+        problems.extend(sizes(part, found, &built.params, other));
     }
     problems
+}
+
+/// The parameters here that have another shape there, or are on one side alone.
+fn sizes(part: &Part<'_>, found: &Node, here: &[ParamShape], other: &str) -> Option<Problem> {
+    const SHOWN: usize = 3;
+    let there = |name: &str| found.params.iter().find(|param| param.name == name);
+    let mut different: Vec<String> = Vec::new();
+    for param in here {
+        match there(&param.name) {
+            Some(twin) if twin.shape == param.shape => {}
+            Some(twin) => different
+                .push(format!("{} is {:?} there, {:?} here", param.name, twin.shape, param.shape)),
+            None => different.push(format!("{} is not there", param.name)),
+        }
+    }
+    let surplus = found.params.iter().filter(|twin| here.iter().all(|p| p.name != twin.name));
+    different.extend(surplus.map(|twin| format!("{} is there alone", twin.name)));
+    if different.is_empty() {
+        return None;
+    }
+    let id = &found.id;
+    let message = format!("`{id}` of the experiment `{other}` has other sizes");
+    let problem = at(part, message, "its weights don't fit");
+    let mut problem = problem
+        .other(part.spec.plugin.name.span.clone(), "this is configured otherwise")
+        .help("let the fields that decide its parameters be the same in both");
+    let more = different.len().saturating_sub(SHOWN);
+    for one in different.into_iter().take(SHOWN) {
+        problem = problem.note(one);
+    }
+    Some(if more > 0 { problem.note(format!("and {more} more")) } else { problem })
 }
