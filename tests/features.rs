@@ -123,3 +123,30 @@ fn another_trial_or_seed_leaves_the_numbers_of_the_others_alone() {
     assert_eq!(rows.lines().count(), 1 + 2 * (16 + 32), "{rows}");
     assert_eq!(rows, ask(many.path()));
 }
+
+#[test]
+fn a_fusion_that_reads_the_questions_has_the_same_bytes_with_and_without_the_cache() {
+    let tiny = std::fs::read_to_string(fixture("runs/tiny.ron")).expect("the base");
+    let third = "(id: \"coarse\", plugin: ClipVit(image_size: 32, patch_size: 16, width: 8, \
+                 layers: 1, heads: 2, fit: Stretch), from: [\"image\"]),";
+    let mova = "Mova(layers: 1, heads: 2, top_k: 2, zero_init: false, vocabulary: 256, text_width: 8), \
+                from: [\"clip\", \"convnext\", \"coarse\"]";
+    let asked = tiny
+        .replace("ChannelConcat(grid: 4), from: [\"clip\", \"convnext\"]", mova)
+        .replace("(id: \"fuse\"", &format!("{third}\n        (id: \"fuse\""))
+        .replace("train: [\"project\"]", "train: [\"fuse\", \"project\"]")
+        .replace("train: [\"clip\", ", "train: [\"clip\", \"coarse\", \"fuse\", ");
+    let home = folder();
+    let file = support::write(home.path(), "asked.ron", &asked);
+    let run = |cache: &str| {
+        let out = folder();
+        let cache = format!("stages.pre-training.feature_cache={cache}");
+        let output = call(&["run", text(&file), "--out", text(out.path()), "--set", &cache]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        out
+    };
+    let (off, on) = (run("Off"), run("F32"));
+    assert_eq!(shelves(on.path()).len(), 3, "a shelf for each encoder");
+    assert_same(off.path(), on.path());
+}

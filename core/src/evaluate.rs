@@ -158,24 +158,36 @@ impl Exam<'_> {
             return Ok(None);
         }
         if self.blind {
-            return Ok(Some(self.nothing(asked.len())?));
+            return Ok(Some(self.nothing(asked)?));
         }
         let drawn: Vec<&Drawn> = asked.iter().map(|question| &question.drawn).collect();
-        let mut batch = Batch::default();
+        let mut batch = Batch { questions: questions(asked), ..Batch::default() };
         batch.add_pictures(&drawn, &self.model.images, self.frozen)?;
         Ok(self.frozen.see(self.model, &mut batch)?)
     }
 
-    /// The visual tokens of `count` withheld pictures: one is seen, and the others are the same.
-    fn nothing(&self, count: usize) -> Result<Tensor, TensorError> {
+    /// The visual tokens of withheld pictures: one is seen and the others are the same, unless a
+    /// fusion reads the questions.
+    fn nothing(&self, asked: &[Question]) -> Result<Tensor, TensorError> {
+        let questions = questions(asked);
+        let (count, seen) = (asked.len(), questions.len().max(1));
         let empty = |spec: &ImageSpec| {
             let size = spec.size;
-            Tensor::new(self.model.dev(), vec![0.0; 3 * size * size], &[1, 3, size, size])
+            let values = vec![0.0; seen * 3 * size * size];
+            Tensor::new(self.model.dev(), values, &[seen, 3, size, size]).map(Some)
         };
         let images = self.model.images.iter().map(empty).collect::<Result<Vec<_>, _>>()?;
-        let seen = self.model.see(&images)?;
+        let seen = self.model.see_given(&images, BTreeMap::new(), &questions)?;
+        if !questions.is_empty() {
+            return Ok(seen);
+        }
         let [_, tokens, width] = seen.dims("visual tokens")?;
         let rows: Vec<usize> = (0..count).flat_map(|_| 0..tokens).collect();
         ops::gather_rows(&seen.reshape(&[tokens, width])?, &rows)?.reshape(&[count, tokens, width])
     }
+}
+
+/// What is asked, for fusions that read it.
+fn questions(asked: &[Question]) -> Vec<Vec<u32>> {
+    asked.iter().filter_map(|question| question.prompt.question.clone()).collect()
 }

@@ -90,6 +90,15 @@ enum Value {
     Tokens(Tensor),
 }
 
+/// What is shown to a model: prepared pictures, and what is asked about each.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    /// One for each of [`Model::images`].
+    images: &'a [Option<Tensor>],
+    /// Tokens; no list where nothing is asked.
+    questions: &'a [Vec<u32>],
+}
+
 /// A built node.
 pub struct ModelNode {
     /// Its id in the file.
@@ -253,8 +262,8 @@ impl Model {
         llm.ok_or_else(|| TensorError::Shape { op: "model", detail: "no LLM".into() })
     }
 
-    /// The visual tokens `[B, N, C]` that the LLM reads. `images`: one `[B, 3, S, S]` for each of
-    /// [`Model::images`].
+    /// The visual tokens `[B, N, C]` that the LLM reads, nothing being asked. `images`: one
+    /// `[B, 3, S, S]` for each of [`Model::images`].
     ///
     /// # Errors
     /// A plugin broke its promise, or the device fails.
@@ -264,6 +273,7 @@ impl Model {
 
     /// Like [`Model::see`], with the features of some encoders given, by position in
     /// [`Model::nodes`]. An image is needed where an encoder that is not given reads it.
+    /// `questions`: the tokens of what is asked about each picture, or no list where nothing is.
     ///
     /// # Errors
     /// A plugin broke its promise, or the device fails.
@@ -271,8 +281,9 @@ impl Model {
         &self,
         images: &[Option<Tensor>],
         given: BTreeMap<usize, Features>,
+        questions: &[Vec<u32>],
     ) -> Result<Tensor> {
-        self.flow(images, given, false, &mut |_, _| {})
+        self.flow(Seen { images, questions }, given, false, &mut |_, _| {})
     }
 
     /// The features that the encoder at `position` in [`Model::nodes`] sees; nothing is injected.
@@ -306,12 +317,12 @@ impl Model {
         look: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Tensor> {
         let images: Vec<_> = images.iter().cloned().map(Some).collect();
-        self.flow(&images, BTreeMap::new(), blocks, look)
+        self.flow(Seen { images: &images, questions: &[] }, BTreeMap::new(), blocks, look)
     }
 
     fn flow(
         &self,
-        images: &[Option<Tensor>],
+        seen: Seen<'_>,
         mut given: BTreeMap<usize, Features>,
         blocks: bool,
         look: &mut dyn FnMut(&str, &Tensor),
@@ -324,7 +335,7 @@ impl Model {
             };
             let value = match given.remove(&position) {
                 Some(features) => Some(Value::Features(features)),
-                None => self.run(node, images, &values, tap.as_mut())?,
+                None => self.run(node, seen, &values, tap.as_mut())?,
             };
             drop(tap);
             match &value {
@@ -350,7 +361,7 @@ impl Model {
     fn run(
         &self,
         node: &ModelNode,
-        images: &[Option<Tensor>],
+        seen: Seen<'_>,
         values: &[Option<Value>],
         tap: &mut dyn Tap,
     ) -> Result<Option<Value>> {
@@ -363,7 +374,7 @@ impl Model {
         };
         Ok(Some(match &node.module {
             Module::Encoder { module: encoder, promise } => {
-                let image = images.get(promise.image).and_then(Option::as_ref);
+                let image = seen.images.get(promise.image).and_then(Option::as_ref);
                 let image = image.ok_or_else(|| broken("an image is missing"))?;
                 let Some(injector) = node.injector.and_then(|i| self.nodes.get(i)) else {
                     return Ok(Some(Value::Features(encoder.forward(image, tap)?)));
@@ -381,7 +392,8 @@ impl Model {
             }
             Module::Fusion(fusion) => {
                 let inputs = node.inputs.iter().map(|&i| features(i));
-                Value::Tokens(fusion.forward(&inputs.collect::<Result<Vec<_>>>()?)?)
+                let inputs = inputs.collect::<Result<Vec<_>>>()?;
+                Value::Tokens(fusion.forward_asked(&inputs, seen.questions)?)
             }
             Module::Projector(projector) => {
                 let first = *node.inputs.first().ok_or_else(|| broken("an input is missing"))?;

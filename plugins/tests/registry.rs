@@ -114,7 +114,8 @@ fn build(text: &str) -> Built {
                 params: store.into_params(),
                 promise: [BATCH, shape.tokens, shape.width],
                 forward: Box::new(move || {
-                    module.forward(&seen(module.as_ref(), config.injects(), &inputs)?)
+                    let seen = seen(module.as_ref(), config.injects(), &inputs)?;
+                    module.forward_asked(&seen, &[vec![1, 2], vec![3]])
                 }),
             }
         }

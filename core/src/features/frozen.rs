@@ -140,7 +140,8 @@ impl Frozen {
             given.insert(kept.node, kept.features(model, &records)?);
         }
         let whole = |image: Option<Image>| image.map(|image| image.tensor);
-        Ok(Some(model.see_given(&images.into_iter().map(whole).collect::<Vec<_>>(), given)?))
+        let images: Vec<_> = images.into_iter().map(whole).collect();
+        Ok(Some(model.see_given(&images, given, &batch.questions)?))
     }
 }
 

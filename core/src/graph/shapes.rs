@@ -15,25 +15,34 @@ use crate::text::TextError;
 
 /// Checks every node's inputs and finds its output, parameters and cost.
 pub(super) fn flow(draft: &mut Draft<'_>, context: &Context<'_>) {
-    let llm_width = llm_width(draft);
+    let llm = llm(draft);
     for node in 0..draft.nodes.len() {
         super::ports::check(draft, node);
         alone(draft, node, context);
     }
     for node in draft.order.clone() {
-        match built(draft, node, llm_width) {
+        match built(draft, node, llm) {
             Ok(built) => draft.nodes[node].built = built,
             Err(problem) => draft.problems.push(*problem),
         }
     }
 }
 
-/// The width of the only LLM.
-fn llm_width(draft: &Draft<'_>) -> Option<usize> {
+/// What other nodes must know of the LLM.
+#[derive(Clone, Copy)]
+struct Reader {
+    width: usize,
+    vocabulary: usize,
+}
+
+/// The only LLM.
+fn llm(draft: &Draft<'_>) -> Option<Reader> {
     let mut llms = draft.nodes.iter().filter(|node| node.kind() == Some(Kind::Llm));
     let first = llms.next()?;
     match (llms.next(), first.known.as_ref()?.config.as_ref()?) {
-        (None, Plugin::Llm(config)) => Some(config.width()),
+        (None, Plugin::Llm(config)) => {
+            Some(Reader { width: config.width(), vocabulary: config.vocabulary() })
+        }
         _ => None,
     }
 }
@@ -82,7 +91,7 @@ fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
 type Found = Result<Option<Built>, Box<Problem>>;
 
 /// A node's output, or `None` if something that it depends on is unknown.
-fn built(draft: &Draft<'_>, node: usize, llm_width: Option<usize>) -> Found {
+fn built(draft: &Draft<'_>, node: usize, llm: Option<Reader>) -> Found {
     let part = &draft.nodes[node];
     let Some(config) = part.known.as_ref().and_then(|known| known.config.as_ref()) else {
         return Ok(None);
@@ -99,6 +108,7 @@ fn built(draft: &Draft<'_>, node: usize, llm_width: Option<usize>) -> Found {
         Plugin::Fusion(config) => {
             let Some(inputs) = maps(draft, part) else { return Ok(None) };
             let output = config.output(&inputs).map_err(wrong)?;
+            llm.map_or(Ok(()), |llm| config.meets(llm.vocabulary)).map_err(wrong)?;
             let output = Port::Tokens(output);
             sane(part, &output)?;
             let cost = config.cost(&inputs);
@@ -106,9 +116,10 @@ fn built(draft: &Draft<'_>, node: usize, llm_width: Option<usize>) -> Found {
             Built { output, cost, params }
         }
         Plugin::Projector(config) => {
-            let (Some((_, input)), Some(width)) = (visual(draft, part), llm_width) else {
+            let (Some((_, input)), Some(llm)) = (visual(draft, part), llm) else {
                 return Ok(None);
             };
+            let width = llm.width;
             let output = config.output(input, width).map_err(wrong)?;
             let output = Port::Tokens(output);
             sane(part, &output)?;

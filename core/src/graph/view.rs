@@ -84,6 +84,15 @@ impl Graph {
         }
     }
 
+    /// Whether a fusion reads the questions.
+    pub fn reads_questions(&self) -> bool {
+        let reads = |plugin: &Plugin| match plugin {
+            Plugin::Fusion(config) => config.reads_questions(),
+            _ => false,
+        };
+        self.dag.node_weights().any(|node| reads(&node.plugin))
+    }
+
     /// The LLM's context, in tokens.
     pub fn context(&self) -> usize {
         match &self.dag[self.llm].plugin {

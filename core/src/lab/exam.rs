@@ -60,5 +60,6 @@ pub(super) fn exam_text(work: &Work<'_>) -> TextSpec {
         max_length: work.graph.exam_length(),
         too_long: TooLong::Error,
         visual_tokens: work.graph.visual_tokens(),
+        asks: work.graph.reads_questions(),
     }
 }

@@ -257,6 +257,7 @@ fn text(work: &Work<'_>, stage: &Stage, max_length: usize) -> TextSpec {
         max_length,
         too_long: stage.spec.too_long,
         visual_tokens: work.graph.visual_tokens(),
+        asks: work.graph.reads_questions(),
     }
 }
 

@@ -111,6 +111,17 @@ pub trait Fusion {
     /// Shapes that break the promise, or the device fails.
     fn forward(&self, inputs: &[Features]) -> TensorResult<Tensor>;
 
+    /// The same where a question is asked about each picture, of a fusion that
+    /// [reads them](FusionConfig::reads_questions). `questions`: the tokens of each picture's, as the
+    /// LLM's tokenizer gives them, without a template; or no list at all where none is asked. A
+    /// picture is seen once, so the question of its first turn stands for all turns.
+    ///
+    /// # Errors
+    /// Shapes that break the promise, or the device fails.
+    fn forward_asked(&self, inputs: &[Features], _questions: &[Vec<u32>]) -> TensorResult<Tensor> {
+        self.forward(inputs)
+    }
+
     /// What it does between the blocks of the input that its configuration
     /// [injects](FusionConfig::injects) into, given the features of its other inputs in the order
     /// of `from`. Called once per forward pass, before that encoder runs.
@@ -132,6 +143,18 @@ pub trait FusionConfig: Debug + Send + Sync {
     /// Whether it reads its inputs' pyramids; if not, they may be left out.
     fn reads_pyramids(&self) -> bool {
         true
+    }
+    /// Whether its visual tokens depend on what is asked. They are made anew for each question then;
+    /// what the encoders before it see is kept all the same.
+    fn reads_questions(&self) -> bool {
+        false
+    }
+    /// Whether it can read an LLM's tokens, of which there are `vocabulary`.
+    ///
+    /// # Errors
+    /// A field that has to follow the LLM's.
+    fn meets(&self, _vocabulary: usize) -> Result<(), Misfit> {
+        Ok(())
     }
     /// The promise of its output.
     ///

@@ -26,6 +26,8 @@ pub struct TextSpec {
     pub too_long: TooLong,
     /// Visual tokens per picture.
     pub visual_tokens: usize,
+    /// Whether a fusion reads the questions.
+    pub asks: bool,
 }
 
 /// Samples ready for a forward pass, still on the host.
@@ -37,6 +39,8 @@ pub struct Batch {
     pub images: Vec<Prepared>,
     /// Pictures in the batch; text-only samples have none.
     pub pictures: usize,
+    /// What is asked about each picture, in tokens; no list where no fusion reads it.
+    pub questions: Vec<Vec<u32>>,
     /// Each picture's slot on the shelves of frozen features.
     pub slots: Vec<usize>,
     /// For each frozen encoder that has a shelf, what is there of each picture.
@@ -166,6 +170,7 @@ pub fn assemble(
         batch.ids.push(drawn.sample.id.clone());
         if sequence.pictured {
             seen.push(*drawn);
+            batch.questions.extend(sequence.question.clone());
         }
         let first = seen.len().saturating_sub(1) * text.visual_tokens;
         batch.rows.extend(sequence.rows.iter().map(|row| match row {
@@ -190,6 +195,8 @@ pub struct Sequence {
     pub pictured: bool,
     /// Whether its end was cut off.
     pub truncated: bool,
+    /// The tokens of what is asked about the picture; `None` where no fusion reads it.
+    pub question: Option<Vec<u32>>,
 }
 
 impl TextSpec {
@@ -202,14 +209,15 @@ impl TextSpec {
             sample: sample.id.clone(),
             detail: error.kind.to_string(),
         };
+        let question = self.question(sample)?;
         let encoded = self.template.encode(&self.tokenizer, sample).map_err(fault)?;
         let fitted = encoded
             .fit(&sample.id, self.max_length, self.visual_tokens, self.too_long)
             .map_err(fault)?;
         Ok(match fitted {
-            Fitted::Whole(encoded) => Some(self.lay_out(&encoded.pieces)),
+            Fitted::Whole(encoded) => Some(Sequence { question, ..self.lay_out(&encoded.pieces) }),
             Fitted::Truncated(encoded) => {
-                Some(Sequence { truncated: true, ..self.lay_out(&encoded.pieces) })
+                Some(Sequence { question, truncated: true, ..self.lay_out(&encoded.pieces) })
             }
             Fitted::Skipped => None,
         })
@@ -231,7 +239,21 @@ impl TextSpec {
                 self.max_length
             )));
         }
-        Ok(sequence)
+        Ok(Sequence { question: self.question(sample)?, ..sequence })
+    }
+
+    /// The tokens of the first turn's question, for fusions that read it: a picture is seen once,
+    /// before the turns that follow.
+    fn question(&self, sample: &Sample) -> Result<Option<Vec<u32>>, DataError> {
+        if !self.asks {
+            return Ok(None);
+        }
+        let text = sample.turns.first().map_or("", |turn| turn.question.as_str());
+        let tokens = self.tokenizer.encode(text).map_err(|error| DataError::Sample {
+            sample: sample.id.clone(),
+            detail: error.to_string(),
+        })?;
+        Ok(Some(tokens.into_iter().map(|token| token.id).collect()))
     }
 
     /// An LLM that reads no visual tokens is not shown the picture.
@@ -254,7 +276,7 @@ impl TextSpec {
                 }
             }
         }
-        Sequence { rows, targets, pictured, truncated: false }
+        Sequence { rows, targets, pictured, truncated: false, question: None }
     }
 }
 

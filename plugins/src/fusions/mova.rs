@@ -1,18 +1,23 @@
 //! MoVA's mixture-of-vision-expert adapter: the first expert of `from` is the base; a gate weighs the
-//! others by what the picture shows, and the best of them are attended to, layer by layer.
+//! others by what the picture shows and what is asked, and the best of them are attended to, layer
+//! by layer.
 //! Source: Zong et al., arXiv 2404.13046; `AdapterBlock` and `MoVAdapter` in
 //! `multimodal_projector/builder.py` of TempleX98/MoVA at 52f83e5, with its parameter names.
 //!
 //! With `x` the base's tokens and their places, a layer is `x += sum of g_i attention_i(x, expert_i)`,
-//! `g` the softmax over the `top_k` best of `gate(mean(x))`; then attention among `x` and SwiGLU. At
-//! the end the base is added and the sum halved: a map `[B, N, C]` of the base to `[B, N, C]`.
+//! `g` the softmax over the `top_k` best of `gate([question, mean(x)])`; then attention among `x` and
+//! SwiGLU. At the end the base is added and the sum halved: a map `[B, N, C]` of the base to
+//! `[B, N, C]`.
 //!
 //! What differs, and why:
-//! - **The question takes no part.** There, the LLM reads it first and names the experts to use (the
-//!   coarse choice), and BERT's summary of it is given to the gate beside the picture's. In our graph
-//!   a picture's visual tokens are made before its questions are read and serve all of them, so the
-//!   gate sees the picture alone: `gate.0` has the picture's columns only, which is the reference with
-//!   a summary of zeros and with every expert allowed.
+//! - **The question's summary** is BERT's there; here it is the mean of a learned embedding of its
+//!   tokens, `text.weight [vocabulary, text_width]`, zeros where nothing is asked. It stands before
+//!   the picture's columns of `gate.0`, as there. With `vocabulary: 0` the gate sees the picture alone
+//!   and has its columns only, which is the reference with a summary of zeros.
+//! - **The first turn's question** routes a picture for all its turns; there, the questions of all
+//!   turns are joined. A benchmark that asks once has that one only, either way.
+//! - **Every expert is allowed.** There, the LLM reads the question first and names the experts to use
+//!   (the coarse choice); what we take over is the fine choice, the gate's.
 //! - All experts run and the gate chooses among their maps; the reference skips those not chosen, but
 //!   only for single pictures in inference.
 //! - The reference's downsampling behind the layers and the two linear layers after it belong to its
@@ -26,8 +31,8 @@ use eagle_core::registry::{Cost, Features, Fusion, FusionConfig, MapShape, Misfi
 use eagle_core::tensor::{Param, Result, Tensor, TensorError};
 
 eagle_core::config! {
-    /// MoVA: a gate chooses, by the picture, which of the other experts the first one's tokens attend
-    /// to. As many visual tokens as the first expert gives.
+    /// MoVA: a gate chooses, by the picture and the question, which of the other experts the first
+    /// one's tokens attend to. As many visual tokens as the first expert gives.
     pub struct Mova {
         /// Layers of the adapter.
         layers: usize = 3,
@@ -37,12 +42,17 @@ eagle_core::config! {
         top_k: usize = 3,
         /// Whether the adapter starts as nothing, its last layers being zero.
         zero_init: bool = true,
+        /// The tokens that the gate can read, at least the LLM's. 0: it chooses by the picture alone.
+        vocabulary: usize = 0,
+        /// Channels of a question's summary, if it reads one.
+        text_width: usize = 1024,
     }
 }
 
 eagle_core::register!(fusion Mova, examples [
     "Mova(layers: 2, heads: 2, zero_init: false)",
     "Mova(layers: 1, heads: 1, top_k: 2, zero_init: false)",
+    "Mova(layers: 1, heads: 1, top_k: 2, zero_init: false, vocabulary: 20, text_width: 6)",
 ]);
 
 /// PyTorch's default.
@@ -51,6 +61,8 @@ const EPS: f32 = 1e-5;
 const THETA: f64 = 10_000.0;
 /// What a score of an expert that isn't chosen is lowered by.
 const NEVER: f32 = -1e9;
+/// PyTorch's default for embeddings.
+const TEXT: Init = Init::Normal(1.0);
 
 /// Channels inside the feed-forward layer.
 fn hidden(width: usize) -> usize {
@@ -60,6 +72,20 @@ fn hidden(width: usize) -> usize {
 impl FusionConfig for Mova {
     fn reads_pyramids(&self) -> bool {
         false
+    }
+
+    fn reads_questions(&self) -> bool {
+        self.vocabulary > 0
+    }
+
+    fn meets(&self, vocabulary: usize) -> std::result::Result<(), Misfit> {
+        if self.reads_questions() && self.vocabulary < vocabulary {
+            let message =
+                format!("the LLM has {vocabulary} tokens, the gate reads only {}", self.vocabulary);
+            let help = format!("set `vocabulary` to {vocabulary}");
+            return Err(Misfit::field("vocabulary", message).help(help));
+        }
+        Ok(())
     }
 
     fn output(&self, inputs: &[MapShape]) -> std::result::Result<TokensShape, Misfit> {
@@ -77,6 +103,9 @@ impl FusionConfig for Mova {
         if self.top_k == 1 && inputs.len() > 2 {
             let message = "one expert's share is always 1, so the gate would never learn";
             return Err(Misfit::field("top_k", message).help("use 2 or more"));
+        }
+        if self.reads_questions() && self.text_width == 0 {
+            return Err(Misfit::field("text_width", "the questions would not be seen"));
         }
         if first.grid.is_some_and(|(h, w)| h != w) {
             return Err(Misfit::input(0, "the base's grid must be square"));
@@ -108,8 +137,11 @@ impl FusionConfig for Mova {
         let blocks = (0..self.layers)
             .map(|i| Block::build(&mut b.at("blocks").at(i), self, first.width, &widths))
             .collect::<Result<_>>()?;
+        let text = (self.reads_questions() && widths.len() > 1)
+            .then(|| b.at("text").param("weight", &[self.vocabulary, self.text_width], TEXT));
+        let text = text.transpose()?;
         let rope = Rope2d::new(side, side, first.width / self.heads, THETA);
-        Ok(Box::new(Module { side, places, blocks, rope }))
+        Ok(Box::new(Module { side, places, text, blocks, rope }))
     }
 }
 
@@ -184,7 +216,8 @@ impl Block {
         let mut gate = None;
         if widths.len() > 1 {
             let scores = last(&mut b.at("gate").at(2), (c, widths.len()), config.zero_init)?;
-            gate = Some([Linear::build(&mut b.at("gate").at(0), c, c, true)?, scores]);
+            let read = if config.reads_questions() { config.text_width } else { 0 };
+            gate = Some([Linear::build(&mut b.at("gate").at(0), read + c, c, true)?, scores]);
         }
         Ok(Block {
             gate,
@@ -202,8 +235,11 @@ impl Block {
     }
 
     /// How much each picture uses each expert, `[B, E]`: the best add up to 1, the others get 0.
-    fn routing(&self, gate: &[Linear; 2], x: &Tensor) -> Result<Tensor> {
-        let scores = gate[0].activated(&ops::mean_rows(x)?, Activation::Gelu)?;
+    /// `text`: the questions' summaries `[B, T]`.
+    fn routing(&self, gate: &[Linear; 2], x: &Tensor, text: Option<&Tensor>) -> Result<Tensor> {
+        let picture = ops::mean_rows(x)?;
+        let both = text.map(|text| ops::concat(&[text, &picture], 1)).transpose()?;
+        let scores = gate[0].activated(&both.unwrap_or(picture), Activation::Gelu)?;
         let scores = gate[1].forward(&scores)?;
         let (_, experts) = scores.rows();
         let mut barred = vec![NEVER; scores.len()];
@@ -216,9 +252,15 @@ impl Block {
         ops::softmax(&ops::add(&scores, &barred)?)
     }
 
-    fn forward(&self, x: &Tensor, maps: &[Tensor], rope: &Rope2d) -> Result<Tensor> {
+    fn forward(
+        &self,
+        x: &Tensor,
+        maps: &[Tensor],
+        text: Option<&Tensor>,
+        rope: &Rope2d,
+    ) -> Result<Tensor> {
         let [batch, ..] = x.dims::<3>("Mova")?;
-        let routing = self.gate.as_ref().map(|gate| self.routing(gate, x)).transpose()?;
+        let routing = self.gate.as_ref().map(|gate| self.routing(gate, x, text)).transpose()?;
         let mut sum = x.clone();
         for (i, ((own, other, attention), map)) in self.experts.iter().zip(maps).enumerate() {
             let mut seen = attention.forward(&own.forward(x)?, &other.forward(map)?, rope)?;
@@ -239,12 +281,43 @@ impl Block {
 struct Module {
     side: usize,
     places: Param,
+    /// `None` where nothing is read, or nothing to choose.
+    text: Option<Param>,
     blocks: Vec<Block>,
     rope: Rope2d,
 }
 
+impl Module {
+    /// What each of `batch` pictures is asked, `[B, T]`.
+    fn summary(&self, questions: &[Vec<u32>], batch: usize) -> Result<Option<Tensor>> {
+        let Some(text) = &self.text else { return Ok(None) };
+        let table = text.tensor();
+        let [vocabulary, width] = table.dims("Mova")?;
+        let wrong = |detail: String| Err(TensorError::Shape { op: "Mova", detail });
+        if !questions.is_empty() && questions.len() != batch {
+            return wrong(format!("{} questions about {batch} pictures", questions.len()));
+        }
+        if let Some(id) = questions.iter().flatten().find(|id| **id as usize >= vocabulary) {
+            return wrong(format!("token {id}; set `vocabulary` {vocabulary} to the LLM's"));
+        }
+        let summary = |picture: usize| match questions.get(picture).map(Vec::as_slice) {
+            None | Some([]) => Tensor::new(table.dev(), vec![0.0; width], &[1, width]),
+            Some(ids) => {
+                let tokens = ops::embedding(&table, ids)?;
+                ops::mean_rows(&tokens.reshape(&[1, ids.len(), width])?)
+            }
+        };
+        let summaries = (0..batch).map(summary).collect::<Result<Vec<_>>>()?;
+        ops::concat(&summaries.iter().collect::<Vec<_>>(), 0).map(Some)
+    }
+}
+
 impl Fusion for Module {
     fn forward(&self, inputs: &[Features]) -> Result<Tensor> {
+        self.forward_asked(inputs, &[])
+    }
+
+    fn forward_asked(&self, inputs: &[Features], questions: &[Vec<u32>]) -> Result<Tensor> {
         let Some((first, others)) = inputs.split_first() else { return Err(broken()) };
         let [batch, n, _] = first.map.dims("Mova")?;
         let map = |other: &Features| {
@@ -253,9 +326,10 @@ impl Fusion for Module {
         };
         let maps = others.iter().map(map).collect::<Result<Vec<_>>>()?;
         let places = self.places.tensor();
+        let text = self.summary(questions, batch)?;
         let mut x = ops::add_rows(&first.map, &places.reshape(&places.shape()[1..])?)?;
         for block in &self.blocks {
-            x = block.forward(&x, &maps, &self.rope)?;
+            x = block.forward(&x, &maps, text.as_ref(), &self.rope)?;
         }
         ops::scale(&ops::add(&x, &first.map)?, 0.5)
     }
