@@ -6,18 +6,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use eagle_core::data::Dataset;
+use eagle_core::evaluate::{Exam, answer};
 use eagle_core::features::Frozen;
-use eagle_core::graph::{self, Context};
-use eagle_core::model;
+use eagle_core::graph::{self, Context, Graph};
+use eagle_core::model::{self, Model};
 use eagle_core::nn::{Store, ops};
 use eagle_core::registry::{
-    DatasetConfig, Features, Fusion, FusionConfig, LlmConfig, MapShape, Plugin,
+    BenchmarkConfig, DatasetConfig, Features, Fusion, FusionConfig, LlmConfig, MapShape, Plugin,
 };
 use eagle_core::seed::Rng;
-use eagle_core::spec;
+use eagle_core::spec::{self, Generation};
 use eagle_core::tensor::{Dev, Param, Tape, Tensor};
 use eagle_core::text::{Template, TooLong};
 use eagle_core::train::loader::{Drawn, TextSpec, assemble};
+use eagle_plugins::benchmarks::mini_vqa::MiniVqa;
 use eagle_plugins::datasets::mini_world::MiniWorld;
 use eagle_plugins::llms::llama::Llama;
 
@@ -159,22 +161,36 @@ const SOURCE: &str = r#"Experiment(
     ],
 )"#;
 
-#[test]
-fn the_tokens_of_the_first_questions_of_a_batch_are_what_learns() {
+fn linked() -> Graph {
     let registry = eagle_plugins::registry().unwrap();
     let context = Context { base: Path::new(""), file: None };
-    let graph = graph::check(SOURCE, &registry, &context)
-        .unwrap_or_else(|problems| panic!("{}", spec::render(&problems, SOURCE, "test", false)));
-    assert!(graph.reads_questions());
-    let model = model::build(&graph, &Dev::default()).unwrap();
-    let text = TextSpec {
+    graph::check(SOURCE, &registry, &context)
+        .unwrap_or_else(|problems| panic!("{}", spec::render(&problems, SOURCE, "test", false)))
+}
+
+fn text(graph: &Graph) -> TextSpec {
+    TextSpec {
         tokenizer: Arc::new(Llama::default().tokenizer(Path::new("")).unwrap()),
         template: Template::Mini,
         max_length: 128,
         too_long: TooLong::Error,
         visual_tokens: graph.visual_tokens(),
         asks: graph.reads_questions(),
-    };
+    }
+}
+
+/// The embeddings of the questions' tokens.
+fn table(model: &Model) -> &Param {
+    let fuse = model.nodes.iter().find(|node| node.id == "fuse").unwrap();
+    fuse.params.iter().find(|param| param.name() == "text.weight").unwrap()
+}
+
+#[test]
+fn the_tokens_of_the_first_questions_of_a_batch_are_what_learns() {
+    let graph = linked();
+    assert!(graph.reads_questions());
+    let model = model::build(&graph, &Dev::default()).unwrap();
+    let text = text(&graph);
     let world = MiniWorld { samples: 3, turns: 2, ..MiniWorld::default() };
     let data: Arc<dyn Dataset> = world.open(Path::new("")).unwrap();
     let draw = |index| Drawn { sample: data.sample(index).unwrap(), index, flipped: false };
@@ -188,8 +204,7 @@ fn the_tokens_of_the_first_questions_of_a_batch_are_what_learns() {
     let asked: Vec<Vec<u32>> = drawn.iter().map(ids).collect();
     assert_eq!(batch.questions, asked);
 
-    let fuse = model.nodes.iter().find(|node| node.id == "fuse").unwrap();
-    let table = fuse.params.iter().find(|param| param.name() == "text.weight").unwrap();
+    let table = table(&model);
     table.set_tape(&Tape::recording());
     let seen = frozen.see(&model, &mut batch).unwrap().unwrap();
     let weights = random(seen.shape(), 9).host().into_owned();
@@ -201,4 +216,38 @@ fn the_tokens_of_the_first_questions_of_a_batch_are_what_learns() {
     let blind = TextSpec { asks: false, ..text };
     let batch = assemble(&drawn, &model.images, &blind, &frozen).unwrap();
     assert!(batch.questions.is_empty());
+}
+
+/// Embeddings that are not numbers spoil the answers of whoever reads them.
+#[test]
+fn an_exam_reads_its_questions_and_a_blind_one_too() {
+    let graph = linked();
+    let model = model::build(&graph, &Dev::default()).unwrap();
+    let (text, frozen) = (text(&graph), Frozen::none(&model));
+    let benchmark = MiniVqa { samples: 6, ..MiniVqa::default() };
+    let questions = benchmark.open(Path::new("")).unwrap();
+    let answers = |blind, batch| {
+        let exam = Exam {
+            model: &model,
+            text: &text,
+            benchmark: &benchmark,
+            questions: questions.as_ref(),
+            frozen: &frozen,
+            generation: Generation::default(),
+            blind,
+            batch,
+        };
+        let said = answer(&exam, &mut |_, _| true).unwrap().unwrap();
+        said.into_iter().map(|said| said.prediction).collect::<Vec<_>>()
+    };
+    let before = [false, true].map(|blind| answers(blind, 4));
+    assert_eq!(before, [false, true].map(|blind| answers(blind, 1)), "the batch is seen");
+    table(&model).update(|values| values.fill(f32::NAN));
+    for (blind, before) in [false, true].into_iter().zip(before) {
+        let after = answers(blind, 4);
+        assert!(
+            before.iter().zip(&after).all(|(a, b)| a != b),
+            "blind {blind}: {before:?} {after:?}"
+        );
+    }
 }
