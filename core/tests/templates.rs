@@ -27,6 +27,7 @@ fn sample(picture: bool, turns: &[(&str, &str)]) -> Sample {
         id: "sample-7".into(),
         picture: picture.then(|| Picture::File("unread.png".into())),
         turns: turns.iter().map(turn).collect(),
+        ..Sample::default()
     }
 }
 

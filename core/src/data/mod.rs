@@ -1,5 +1,6 @@
 //! Samples, pictures and data sets: what a model learns from and is judged by.
 
+pub mod annotations;
 pub mod preprocess;
 pub mod resample;
 pub mod sheet;
@@ -10,8 +11,10 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
+use annotations::Annotations;
+
 /// One conversation about at most one picture.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Sample {
     /// Unique within its data set; every error about the sample names it.
     pub id: String,
@@ -19,6 +22,23 @@ pub struct Sample {
     pub picture: Option<Picture>,
     /// The turns in order; never empty.
     pub turns: Vec<Turn>,
+    /// What is known of the picture beside the turns.
+    pub annotations: Option<Arc<Annotations>>,
+    /// What a scorer has to know beside the last turn's answer.
+    pub key: Option<Arc<AnswerKey>>,
+}
+
+/// What a scorer has to know of a question beside one right answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AnswerKey {
+    /// All accepted answers (VQA's ten, DocVQA's several); none if the turn's is the only one.
+    pub answers: Vec<String>,
+    /// The texts of the choices A, B, C, … of a multiple-choice question.
+    pub choices: Vec<String>,
+    /// Questions that count together: MME's pair about one picture, MMBench's circular passes.
+    pub group: Option<String>,
+    /// The subset under which the question is also reported: POPE's `adversarial`.
+    pub category: Option<String>,
 }
 
 /// A question and its answer. `<image>` in a question stands where the picture is.

@@ -94,6 +94,7 @@ impl Dataset for Conversations {
                 id: id.clone(),
                 picture: content.image.as_ref().map(|name| Picture::File(self.images.join(name))),
                 turns: content.turns.clone(),
+                ..Sample::default()
             }),
             Err(detail) => Err(DataError::Sample { sample: id.clone(), detail: detail.clone() }),
         }

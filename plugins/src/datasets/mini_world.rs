@@ -123,6 +123,7 @@ impl Dataset for MiniWorld {
             id: format!("mini-world/{}/{}/{index}", self.split.name(), self.seed),
             picture: Some(Picture::Drawn(Arc::new(scene))),
             turns,
+            ..Sample::default()
         })
     }
 
