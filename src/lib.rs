@@ -19,6 +19,7 @@ mod progress;
 mod query;
 mod queue;
 mod run;
+mod sample;
 mod search;
 mod table;
 mod trace;
@@ -50,6 +51,7 @@ struct Arguments {
 enum Command {
     Check(check::Arguments),
     Plan(plan::Arguments),
+    Sample(sample::Arguments),
     Run(run::Arguments),
     Trace(trace::Arguments),
     Export(export::Arguments),
@@ -99,6 +101,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
     match command {
         Command::Check(arguments) => check::main(&arguments, registry),
         Command::Plan(arguments) => plan::main(&arguments, registry),
+        Command::Sample(arguments) => sample::main(&arguments, registry),
         Command::Run(arguments) => run::main(&arguments, registry),
         Command::Trace(arguments) => trace::main(&arguments, registry),
         Command::Export(arguments) => export::main(&arguments, registry),
