@@ -129,7 +129,7 @@ pub struct Overrides {
     /// The seed, in place of the file's.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// A study at one of its `budgets`; its results are another study's, NAME-BUDGET.
+    /// A study at one of its `budgets`; its results are another study's, BUDGET-NAME.
     #[arg(long, value_name = "NAME")]
     pub budget: Option<String>,
 }

@@ -28,7 +28,7 @@ pub struct Budget {
 pub const STANDARD: &str = "standard";
 
 impl Study {
-    /// The study at a budget. Its results are another study's, `NAME-BUDGET`, so that no table mixes
+    /// The study at a budget. Its results are another study's, `BUDGET-NAME`, so that no table mixes
     /// rows of two budgets. [`STANDARD`] is the study as it stands.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Study {
             ));
         };
         let mut study = self.clone();
-        study.name.value = format!("{}-{}", self.name.value, budget.name.value);
+        study.name.value = format!("{}-{}", budget.name.value, self.name.value);
         study.vary = budget.vary.clone().unwrap_or(study.vary);
         study.exclude = budget.exclude.clone().unwrap_or(study.exclude);
         study.seeds = budget.seeds.clone().unwrap_or(study.seeds);
