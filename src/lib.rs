@@ -13,11 +13,13 @@ mod cache;
 mod check;
 mod export;
 mod file;
+mod forecast;
 mod plan;
 mod plugins;
 mod progress;
 mod query;
 mod queue;
+mod reproduce;
 mod run;
 mod sample;
 mod search;
@@ -53,6 +55,7 @@ enum Command {
     Plan(plan::Arguments),
     Sample(sample::Arguments),
     Run(run::Arguments),
+    Reproduce(reproduce::Arguments),
     Trace(trace::Arguments),
     Export(export::Arguments),
     Query(query::Arguments),
@@ -103,6 +106,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::main(&arguments, registry),
         Command::Sample(arguments) => sample::main(&arguments, registry),
         Command::Run(arguments) => run::main(&arguments, registry),
+        Command::Reproduce(arguments) => reproduce::main(&arguments, registry),
         Command::Trace(arguments) => trace::main(&arguments, registry),
         Command::Export(arguments) => export::main(&arguments, registry),
         Command::Query(arguments) => query::main(&arguments),
