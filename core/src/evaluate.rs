@@ -75,7 +75,7 @@ pub fn answer(
         let sample = exam.questions.sample(index)?;
         let prompt = exam.text.prompt(&sample, exam.benchmark.max_new_tokens())?;
         let group = by_length.entry((prompt.rows.len(), prompt.pictured)).or_default();
-        group.push(Question { drawn: Drawn { sample, index, flipped: false }, prompt });
+        group.push(Question { drawn: Drawn { sample, index, flipped: false, chance: 0 }, prompt });
     }
     let mut answers: Vec<(usize, Prediction)> = Vec::new();
     for group in by_length.values() {
@@ -95,18 +95,16 @@ pub fn answer(
 
 /// The mean score of predictions, and its standard error.
 pub fn score(benchmark: &dyn BenchmarkConfig, predictions: &[Prediction], blind: bool) -> Score {
+    mean(&benchmark.name(), benchmark.metric(), predictions, blind)
+}
+
+/// The mean of what predictions scored, and its standard error.
+pub fn mean(name: &str, metric: &str, predictions: &[Prediction], blind: bool) -> Score {
     let n = predictions.len();
     let mean = predictions.iter().map(|p| p.score).sum::<f64>() / n.max(1) as f64;
     let squares: f64 = predictions.iter().map(|p| (p.score - mean).powi(2)).sum();
     let standard_error = (n > 1).then(|| (squares / (n - 1) as f64 / n as f64).sqrt());
-    Score {
-        benchmark: benchmark.name(),
-        metric: benchmark.metric().into(),
-        value: mean,
-        n,
-        standard_error,
-        blind,
-    }
+    Score { benchmark: name.into(), metric: metric.into(), value: mean, n, standard_error, blind }
 }
 
 impl Exam<'_> {
