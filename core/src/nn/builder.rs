@@ -178,6 +178,17 @@ impl Builder<'_> {
         Ok(param)
     }
 
+    /// The parameters that were asked for under this path so far, in order.
+    pub fn params(&self) -> Vec<Param> {
+        let under = |param: &&Param| match self.path.is_empty() {
+            true => true,
+            false => {
+                param.name().strip_prefix(&self.path).is_some_and(|rest| rest.starts_with('.'))
+            }
+        };
+        self.store.params.iter().filter(under).cloned().collect()
+    }
+
     /// The device on which the module lives.
     pub fn dev(&self) -> &Dev {
         &self.store.dev
