@@ -4,13 +4,14 @@
 //! As with benchmarks there is a *blind* measurement, every picture shown as the mean colour of its
 //! preparation: what is known without seeing.
 
-use crate::data::Dataset;
+use crate::data::{AnswerKey, Dataset};
 use crate::evaluate::EvaluateError;
 use crate::features::Frozen;
 use crate::model::{Model, Teaches};
 use crate::nn::ops::{self, Activation};
 use crate::record::Prediction;
-use crate::registry::{NoTap, Target, Verdict};
+use crate::registry::{Judgement, NoTap, Target};
+use crate::score::Verdict;
 use crate::train::loader::{self, Batch, Drawn, TextSpec};
 use crate::train::taught::{self, Taught};
 
@@ -111,14 +112,7 @@ impl Measurement<'_> {
                 let text = text.tokenizer.decode(ids);
                 text.map_err(|error| EvaluateError::Text(error.to_string()))
             };
-            predictions.push(Prediction {
-                sample: id.clone(),
-                question: String::new(),
-                prediction: say(&guesses)?,
-                answer: say(&right)?,
-                score,
-                correct: score >= 1.0,
-            });
+            predictions.push(judged(id.clone(), say(&guesses)?, say(&right)?, score));
         }
         Ok(predictions)
     }
@@ -164,16 +158,22 @@ impl Readings {
         let verdicts = teaches.module.judge(&self.values, &self.targets);
         let samples = self.ids.into_iter().zip(self.targets).zip(verdicts);
         let prediction = |((sample, target), verdict): ((String, Target), Option<_>)| {
-            let Verdict { prediction, score } = verdict?;
-            Some(Prediction {
-                sample,
-                question: String::new(),
-                prediction,
-                answer: target.answer,
-                score,
-                correct: score >= 1.0,
-            })
+            let Judgement { prediction, score } = verdict?;
+            Some(judged(sample, prediction, target.answer, score))
         };
         samples.filter_map(prediction).collect()
+    }
+}
+
+/// A judgement as predictions are kept; nothing is asked.
+fn judged(sample: String, prediction: String, answer: String, score: f64) -> Prediction {
+    Prediction {
+        sample,
+        question: String::new(),
+        prediction,
+        answer,
+        key: AnswerKey::default(),
+        verdict: Verdict { score, parsed: None, undecided: false },
+        correct: score >= 1.0,
     }
 }

@@ -255,19 +255,23 @@ fn source<'a, 'g>(work: &'a Work<'g>, path: &Path) -> Result<&'a Work<'g>, Model
 
 /// What is learnt in a stage.
 fn lesson(work: &Work<'_>, index: usize, model: &Model) -> Lesson {
-    let (graph, stage) = (work.graph, &work.graph.stages[index]);
-    match &work.tokenizer {
+    let stage = &work.graph.stages[index];
+    match text(work, stage, work.graph.length(index)) {
+        Some(text) => Lesson::Text(text),
         None => Lesson::Objectives(taught(work, Some(stage), model)),
-        // How its conversations become sequences.
-        Some(tokenizer) => Lesson::Text(TextSpec {
-            tokenizer: tokenizer.clone(),
-            template: stage.spec.template,
-            max_length: graph.length(index),
-            too_long: stage.spec.too_long,
-            visual_tokens: graph.visual_tokens(),
-            asks: graph.reads_questions(),
-        }),
     }
+}
+
+/// How a stage's conversations become sequences; `None` without an LLM.
+pub(super) fn text(work: &Work<'_>, stage: &Stage, max_length: usize) -> Option<TextSpec> {
+    Some(TextSpec {
+        tokenizer: work.tokenizer.clone()?,
+        template: stage.spec.template,
+        max_length,
+        too_long: stage.spec.too_long,
+        visual_tokens: work.graph.visual_tokens(),
+        asks: work.graph.reads_questions(),
+    })
 }
 
 /// The objectives that a stage follows, all of them without one, in the order of the model's.

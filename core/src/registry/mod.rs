@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::weights::Keys;
 
-pub use objective::{Backbone, Labeller, Objective, ObjectiveConfig, Seen, Target, Verdict};
+pub use objective::{Backbone, Judgement, Labeller, Objective, ObjectiveConfig, Seen, Target};
 pub use promise::{Cost, MapShape, Misfit, TokensShape};
 pub use traits::{
     BenchmarkConfig, DatasetConfig, Encoder, EncoderConfig, Features, Fusion, FusionConfig,

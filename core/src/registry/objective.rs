@@ -74,9 +74,9 @@ pub struct Seen<'a> {
     pub progress: f64,
 }
 
-/// The judgement of one picture.
+/// What was found about one picture.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
+pub struct Judgement {
     /// What was read out of it.
     pub prediction: String,
     /// The metric's value, 0 to 1.
@@ -100,7 +100,7 @@ pub trait Objective {
 
     /// The judgements of a whole set of pictures, from what was read out of them; `None` of a
     /// picture that asks nothing of this objective. The metric's value is their mean.
-    fn judge(&self, readings: &[Vec<f32>], targets: &[Target]) -> Vec<Option<Verdict>>;
+    fn judge(&self, readings: &[Vec<f32>], targets: &[Target]) -> Vec<Option<Judgement>>;
 
     /// Called before the first step of a stage, with the encoder's parameters.
     ///

@@ -15,7 +15,7 @@ use eagle_core::nn::layers::Linear;
 use eagle_core::nn::ops::{self, Activation};
 use eagle_core::nn::{Builder, Init, cost, fit};
 use eagle_core::registry::{
-    Backbone, Cost, Features, Labeller, Misfit, Objective, ObjectiveConfig, Seen, Target, Verdict,
+    Backbone, Cost, Features, Labeller, Misfit, Objective, ObjectiveConfig, Seen, Target, Judgement,
 };
 use eagle_core::tensor::{Param, Result, Tensor};
 use eagle_core::text::{TextError, Tokenizer};
@@ -186,7 +186,7 @@ impl Objective for Module {
         Ok(both.host().chunks(width).map(<[f32]>::to_vec).collect())
     }
 
-    fn judge(&self, readings: &[Vec<f32>], targets: &[Target]) -> Vec<Option<Verdict>> {
+    fn judge(&self, readings: &[Vec<f32>], targets: &[Target]) -> Vec<Option<Judgement>> {
         let judged = |(read, target): (&Vec<f32>, &Target)| {
             let (picture, _) = read.split_at(read.len() / 2);
             let product = |other: &Vec<f32>| -> f32 {
@@ -197,7 +197,7 @@ impl Objective for Module {
             let best = (0..products.len()).rev().max_by(|&a, &b| products[a].total_cmp(&products[b]))?;
             let prediction = targets[best].answer.clone();
             let score = f64::from(u8::from(prediction == target.answer));
-            Some(Verdict { prediction, score })
+            Some(Judgement { prediction, score })
         };
         readings.iter().zip(targets).map(judged).collect()
     }

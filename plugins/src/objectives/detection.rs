@@ -10,7 +10,7 @@ use eagle_core::data::annotations::{Annotations, Place};
 use eagle_core::nn::layers::{DenseHead, DenseShape};
 use eagle_core::nn::{Builder, ops};
 use eagle_core::registry::{
-    Backbone, Cost, Features, Labeller, Misfit, Objective, ObjectiveConfig, Seen, Target, Verdict,
+    Backbone, Cost, Features, Labeller, Misfit, Objective, ObjectiveConfig, Seen, Target, Judgement,
 };
 use eagle_core::tensor::{Result, Tensor};
 use eagle_core::text::Tokenizer;
@@ -214,7 +214,7 @@ impl Objective for Module {
         Ok((0..targets.len()).map(read).collect())
     }
 
-    fn judge(&self, readings: &[Vec<f32>], targets: &[Target]) -> Vec<Option<Verdict>> {
+    fn judge(&self, readings: &[Vec<f32>], targets: &[Target]) -> Vec<Option<Judgement>> {
         let judged = |(read, target): (&Vec<f32>, &Target)| {
             let truth: Vec<(usize, Place)> = target.values[4 * target.labels.len()..]
                 .as_chunks::<5>()
@@ -226,7 +226,7 @@ impl Objective for Module {
             let likely = found.iter().filter(|found| found.likelihood > 0.3);
             let classes: Vec<String> = likely.map(|found| found.class.to_string()).collect();
             let score = average_precision(&found, &truth, 0.5)?;
-            Some(Verdict { prediction: classes.join(" "), score })
+            Some(Judgement { prediction: classes.join(" "), score })
         };
         readings.iter().zip(targets).map(judged).collect()
     }

@@ -2,7 +2,7 @@
 //! the nearer the more.
 
 use eagle_core::data::annotations::{Annotations, Object};
-use eagle_core::registry::Verdict;
+use eagle_core::registry::Judgement;
 
 /// The temperature of the votes, DINO's.
 const TEMPERATURE: f32 = 0.07;
@@ -22,7 +22,7 @@ fn area(object: &Object) -> f32 {
 
 /// For each vector of length 1, the class for which its `most` nearest neighbours among the others
 /// vote; `None` where no class is known.
-pub fn vote(vectors: &[Vec<f32>], classes: &[Option<u32>], most: usize) -> Vec<Option<Verdict>> {
+pub fn vote(vectors: &[Vec<f32>], classes: &[Option<u32>], most: usize) -> Vec<Option<Judgement>> {
     let known: Vec<usize> = (0..vectors.len()).filter(|&at| classes[at].is_some()).collect();
     let judged = |at: usize| {
         let class = classes[at]?;
@@ -45,7 +45,7 @@ pub fn vote(vectors: &[Vec<f32>], classes: &[Option<u32>], most: usize) -> Vec<O
         // The first of equals: that of the nearest neighbour.
         let best = votes.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1))?;
         let score = f64::from(u8::from(best.0 == class));
-        Some(Verdict { prediction: best.0.to_string(), score })
+        Some(Judgement { prediction: best.0.to_string(), score })
     };
     (0..vectors.len()).map(judged).collect()
 }

@@ -11,7 +11,7 @@ use eagle_core::data::annotations::Annotations;
 use eagle_core::nn::layers::{DenseHead, DenseShape};
 use eagle_core::nn::{Builder, ops};
 use eagle_core::registry::{
-    Backbone, Cost, Features, Labeller, Misfit, Objective, ObjectiveConfig, Seen, Target, Verdict,
+    Backbone, Cost, Features, Labeller, Misfit, Objective, ObjectiveConfig, Seen, Target, Judgement,
 };
 use eagle_core::tensor::{Result, Tensor};
 use eagle_core::text::Tokenizer;
@@ -136,14 +136,14 @@ impl Objective for Module {
         Ok(labels.chunks(POINTS * POINTS).map(<[f32]>::to_vec).collect())
     }
 
-    fn judge(&self, readings: &[Vec<f32>], targets: &[Target]) -> Vec<Option<Verdict>> {
+    fn judge(&self, readings: &[Vec<f32>], targets: &[Target]) -> Vec<Option<Judgement>> {
         readings.iter().zip(targets).map(|(read, target)| judged(read, &target.values)).collect()
     }
 }
 
 /// The mean intersection over union of the classes in either, the background left out; `None` if
 /// there are none.
-fn judged(read: &[f32], truth: &[f32]) -> Option<Verdict> {
+fn judged(read: &[f32], truth: &[f32]) -> Option<Judgement> {
     let mut found: Vec<u32> = read.iter().map(|class| *class as u32).collect();
     found.sort_unstable();
     found.dedup();
@@ -162,7 +162,7 @@ fn judged(read: &[f32], truth: &[f32]) -> Option<Verdict> {
     };
     found.retain(|class| *class > 0);
     let score = classes.iter().map(overlap).sum::<f64>() / classes.len().max(1) as f64;
-    (!classes.is_empty()).then(|| Verdict { prediction: listed(&found), score })
+    (!classes.is_empty()).then(|| Judgement { prediction: listed(&found), score })
 }
 
 #[cfg(test)]

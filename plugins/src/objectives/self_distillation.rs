@@ -19,7 +19,7 @@ use eagle_core::nn::ops::{self, Activation};
 use eagle_core::nn::{Builder, Init, cost};
 use eagle_core::registry::{
     Backbone, Cost, Encoder, Features, Labeller, Misfit, NoTap, Objective, ObjectiveConfig, Seen,
-    Target, Verdict,
+    Target, Judgement,
 };
 use eagle_core::seed::Rng;
 use eagle_core::tensor::{Param, Result, Tensor, TensorError};
@@ -276,7 +276,7 @@ impl Objective for Module {
         Ok(vectors.host().chunks(width).map(<[f32]>::to_vec).collect())
     }
 
-    fn judge(&self, readings: &[Vec<f32>], targets: &[Target]) -> Vec<Option<Verdict>> {
+    fn judge(&self, readings: &[Vec<f32>], targets: &[Target]) -> Vec<Option<Judgement>> {
         let classes: Vec<Option<u32>> = targets.iter().map(|t| t.labels.first().copied()).collect();
         vote(readings, &classes, self.config.neighbours)
     }

@@ -13,7 +13,7 @@ use eagle_core::data::annotations::{Annotations, Glyph, Place};
 use eagle_core::nn::layers::{DenseHead, DenseShape};
 use eagle_core::nn::{Builder, ops};
 use eagle_core::registry::{
-    Backbone, Cost, Features, Labeller, Misfit, Objective, ObjectiveConfig, Seen, Target, Verdict,
+    Backbone, Cost, Features, Labeller, Misfit, Objective, ObjectiveConfig, Seen, Target, Judgement,
 };
 use eagle_core::tensor::{Result, Tensor};
 use eagle_core::text::Tokenizer;
@@ -183,7 +183,7 @@ impl Objective for Module {
         Ok(targets.iter().enumerate().map(read).collect())
     }
 
-    fn judge(&self, readings: &[Vec<f32>], targets: &[Target]) -> Vec<Option<Verdict>> {
+    fn judge(&self, readings: &[Vec<f32>], targets: &[Target]) -> Vec<Option<Judgement>> {
         let character = |class: &f32| match *class as usize {
             0 => NOTHING,
             class => self.characters.get(class - 1).copied().unwrap_or(NOTHING),
@@ -193,7 +193,7 @@ impl Objective for Module {
             let pairs = prediction.chars().zip(target.answer.chars());
             let right = pairs.filter(|(read, printed)| read == printed).count();
             let score = right as f64 / read.len().max(1) as f64;
-            (!read.is_empty()).then_some(Verdict { prediction, score })
+            (!read.is_empty()).then_some(Judgement { prediction, score })
         };
         readings.iter().zip(targets).map(judged).collect()
     }
