@@ -1,6 +1,7 @@
 //! Samples, pictures and data sets: what a model learns from and is judged by.
 
 pub mod annotations;
+pub mod frame;
 pub mod preprocess;
 pub mod resample;
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::ser::Serializer;
 
 use super::{Graph, Port, Source};
-use crate::registry::{MapShape, Plugin, TokensShape};
+use crate::registry::{LlmConfig, MapShape, Plugin, TokensShape};
 
 impl Graph {
     /// The name by which `from` calls a source.
@@ -22,7 +22,7 @@ impl Graph {
         let map = |source: &Source| match source {
             Source::Node(input) => match &self.dag[*input].output {
                 Port::Features(map) => Some(map.clone()),
-                Port::Tokens(_) | Port::Logits { .. } => None,
+                Port::Tokens(_) | Port::Logits { .. } | Port::Loss => None,
             },
             Source::Image | Source::Text => None,
         };
@@ -33,7 +33,7 @@ impl Graph {
     pub fn map_shape(&self, index: NodeIndex) -> MapShape {
         match &self.dag[index].output {
             Port::Features(map) => map.clone(),
-            Port::Tokens(_) | Port::Logits { .. } => MapShape::on_grid((0, 0), 0),
+            Port::Tokens(_) | Port::Logits { .. } | Port::Loss => MapShape::on_grid((0, 0), 0),
         }
     }
 
@@ -64,7 +64,7 @@ impl Graph {
             Source::Node(input) => match &self.dag[*input].output {
                 Port::Features(map) => Some(TokensShape { tokens: map.tokens, width: map.width }),
                 Port::Tokens(tokens) => Some(*tokens),
-                Port::Logits { .. } => None,
+                Port::Logits { .. } | Port::Loss => None,
             },
             Source::Image | Source::Text => None,
         };
@@ -73,15 +73,13 @@ impl Graph {
 
     /// Visual tokens per image, as the LLM reads them.
     pub fn visual_tokens(&self) -> usize {
-        self.token_inputs(self.llm).iter().map(|input| input.tokens).sum()
+        let inputs = self.llm.map(|llm| self.token_inputs(llm));
+        inputs.iter().flatten().map(|input| input.tokens).sum()
     }
 
     /// The width of the LLM's token embeddings.
     pub fn llm_width(&self) -> usize {
-        match &self.dag[self.llm].plugin {
-            Plugin::Llm(llm) => llm.width(),
-            _ => 0,
-        }
+        self.llm_config().map_or(0, LlmConfig::width)
     }
 
     /// Whether a fusion reads the questions.
@@ -93,11 +91,16 @@ impl Graph {
         self.dag.node_weights().any(|node| reads(&node.plugin))
     }
 
-    /// The LLM's context, in tokens.
+    /// The LLM's context, in tokens; 0 without one.
     pub fn context(&self) -> usize {
-        match &self.dag[self.llm].plugin {
-            Plugin::Llm(llm) => llm.context(),
-            _ => 0,
+        self.llm_config().map_or(0, LlmConfig::context)
+    }
+
+    /// The LLM's configuration; `None` if the graph ends in objectives.
+    pub fn llm_config(&self) -> Option<&dyn LlmConfig> {
+        match &self.dag[self.llm?].plugin {
+            Plugin::Llm(llm) => Some(llm.as_ref()),
+            _ => None,
         }
     }
 
@@ -126,11 +129,13 @@ impl Serialize for Port {
             Features(&'a MapShape),
             Tokens(&'a TokensShape),
             Logits { vocabulary: usize },
+            Loss,
         }
         match self {
             Port::Features(map) => Form::Features(map),
             Port::Tokens(tokens) => Form::Tokens(tokens),
             Port::Logits { vocabulary } => Form::Logits { vocabulary: *vocabulary },
+            Port::Loss => Form::Loss,
         }
         .serialize(serializer)
     }
