@@ -14,7 +14,7 @@ use crate::world::families::{Setting, lesson};
 use crate::world::questions::Family;
 
 /// Part of the fingerprint: raised with every change of what a seed draws or asks.
-const GENERATOR: u32 = 2;
+pub(super) const GENERATOR: u32 = 2;
 /// The same of the elementary families alone, whose pictures the named ones don't touch.
 const ELEMENTARY: u32 = 1;
 
@@ -120,12 +120,8 @@ impl MiniWorld {
         picture: usize,
         member: Option<usize>,
     ) -> Sample {
-        let compositions = self.compositions.unwrap_or(match self.split {
-            Split::Train => Compositions::Seen,
-            Split::Validation | Split::Test => Compositions::Any,
-        });
-        let setting = Setting { look: self.look(NAMED_LETTERS), compositions, turns: self.turns };
-        let mut dice = Dice::new(self.picture_seed(picture));
+        let mut dice = self.dice(picture);
+        let setting = self.setting();
         let lesson = lesson(family, &setting, member, &mut dice);
         Sample {
             id,
@@ -139,6 +135,20 @@ impl MiniWorld {
     /// What errors call a sample.
     pub(crate) fn id(&self, index: usize) -> String {
         format!("mini-world/{}/{}/{index}", self.split.name(), self.seed)
+    }
+
+    /// The chance that makes one picture.
+    pub(crate) fn dice(&self, picture: usize) -> Dice {
+        Dice::new(self.picture_seed(picture))
+    }
+
+    /// How pictures of the named families are made.
+    pub(crate) fn setting(&self) -> Setting {
+        let compositions = self.compositions.unwrap_or(match self.split {
+            Split::Train => Compositions::Seen,
+            Split::Validation | Split::Test => Compositions::Any,
+        });
+        Setting { look: self.look(NAMED_LETTERS), compositions, turns: self.turns }
     }
 
     fn look(&self, letters: (f32, f32)) -> Look {
@@ -186,7 +196,7 @@ impl Dataset for MiniWorld {
         if family.has_own_pictures() {
             return Ok(self.named(family, id, index, None));
         }
-        let mut dice = Dice::new(self.picture_seed(index));
+        let mut dice = self.dice(index);
         let beside = |other: &Family| *other != family && !other.has_own_pictures();
         let others: Vec<Family> = self.families.iter().copied().filter(beside).collect();
         let mut families = vec![family];

@@ -32,7 +32,9 @@ pub(super) fn lesson(setting: &Setting, member: Option<usize>, dice: &mut Dice) 
 }
 
 /// A picture, its category, and the questions to affirm and to deny.
-fn draw(setting: &Setting, dice: &mut Dice) -> Option<(Posed, &'static str, [(String, bool); 2])> {
+type Pair = (Posed, &'static str, [(String, bool); 2]);
+
+fn draw(setting: &Setting, dice: &mut Dice) -> Option<Pair> {
     let about = |subject, dice: &mut Dice| gqa::pose_about(subject, setting, dice);
     let (category, posed) = match dice.below(8) {
         0 => {

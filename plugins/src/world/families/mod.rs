@@ -154,6 +154,28 @@ impl Family {
         !Self::ELEMENTARY.contains(&self)
     }
 
+    /// What the best guess from the question alone scores, where the choices don't say it.
+    #[must_use]
+    pub fn chance(self) -> Option<f64> {
+        match self {
+            Self::Colour | Self::Shape => Some(1.0 / 6.0),
+            Self::Count | Self::Relation | Self::Position => Some(0.25),
+            Self::Exist | Self::Pope | Self::Mme => Some(0.5),
+            Self::Word => Some(1.0 / PRINTED.len() as f64),
+            // Three of nine questions have six answers, three have four, three have two.
+            Self::Gqa => Some((3.0 / 6.0 + 3.0 / 4.0 + 3.0 / 2.0) / 9.0),
+            Self::TextVqa => Some((1.0 / PRINTED.len() as f64 + 1.0 / 90.0) / 2.0),
+            Self::OcrBench => Some(0.01),
+            // Of five: two values, of which a guess has a tenth within 5 %; two extremes, by
+            // colour or by label; one comparison.
+            Self::ChartQa => Some(0.17),
+            // Short words are alike: a guess has some letters right.
+            Self::DocVqa => Some(0.07),
+            Self::Sqa | Self::Seed | Self::MmBench => Some(1.0 / choice::CHOICES as f64),
+            Self::Caption | Self::Scenes => None,
+        }
+    }
+
     /// Questions of it that count together: a pair about one picture, the turns of a circle.
     #[must_use]
     pub fn group_size(self) -> usize {

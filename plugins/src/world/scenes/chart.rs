@@ -197,8 +197,8 @@ impl Chart {
                 }
                 ChartKind::Pie => {
                     let (centre, radius) = PIE;
-                    let rim = (2 * turned..=2 * (turned + entry.value)).map(|step| {
-                        let [dx, dy] = direction(step as f32 / 200.0);
+                    let rim = (turned..=turned + entry.value).map(|step| {
+                        let [dx, dy] = direction(step as f32 / 100.0);
                         [centre[0] + radius * dx, centre[1] + radius * dy]
                     });
                     turned += entry.value;
@@ -253,7 +253,10 @@ impl Draw for Chart {
             }
         }
         for text in self.texts() {
-            canvas.text_over(&text, self.backdrop.ground);
+            match self.kind {
+                ChartKind::Line => canvas.text_over(&text, self.backdrop.ground),
+                _ => canvas.text(&text),
+            }
         }
         canvas.finish(self.backdrop.light, self.backdrop.noise, self.backdrop.grain)
     }
