@@ -10,7 +10,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::configure::{Known, configure};
 use super::reach::Reach;
-use super::{Benchmark, Graph, Node, Port, Source, Stage};
+use super::{Benchmark, Graph, Node, Port, Source, Stage, Tiling};
 use crate::nn::ParamShape;
 use crate::registry::{Cost, Kind, Plugin, Registry};
 use crate::spec::{Experiment, NodeSpec, Problem, Weights};
@@ -61,6 +61,9 @@ pub(super) enum Input {
 /// What is known of a node once its inputs are.
 pub(super) struct Built {
     pub output: Port,
+    pub tiling: Tiling,
+    /// The grid on which its tokens, or those of a tile, lie.
+    pub grid: Option<(usize, usize)>,
     pub cost: Cost,
     pub params: Vec<ParamShape>,
 }
@@ -81,7 +84,7 @@ impl<'a> Draft<'a> {
             built: None,
         };
         let nodes = experiment.nodes.iter().map(part).collect();
-        Draft {
+        let mut draft = Draft {
             experiment,
             nodes,
             problems,
@@ -90,7 +93,9 @@ impl<'a> Draft<'a> {
             lost: Vec::new(),
             circle: Vec::new(),
             gaps: Vec::new(),
-        }
+        };
+        super::tiles::cut(&mut draft);
+        draft
     }
 
     /// The first node of this id.
@@ -195,6 +200,8 @@ fn node(part: &Part<'_>) -> Option<Node> {
         identity: known.identity.clone(),
         inputs: part.inputs.iter().map(source).collect::<Option<_>>()?,
         output: built.output.clone(),
+        tiling: built.tiling,
+        grid: built.grid,
         params: built.params.clone(),
         cost: built.cost,
         weights: part.spec.weights.value.clone(),

@@ -5,6 +5,7 @@
 //! `link`, so a program can't forget to mention the crate that its plugins live in.
 
 mod promise;
+mod tiled;
 mod traits;
 
 use std::collections::BTreeMap;
@@ -16,8 +17,9 @@ use serde::de::DeserializeOwned;
 use crate::weights::Keys;
 
 pub use promise::{Cost, MapShape, Misfit, TokensShape};
+pub use tiled::Tiled;
 pub use traits::{
-    BenchmarkConfig, DatasetConfig, Encoder, EncoderConfig, Features, Fusion, FusionConfig,
+    BenchmarkConfig, DatasetConfig, Encoder, EncoderConfig, Features, Fusion, FusionConfig, Grid,
     KvCache, Llm, LlmConfig, NoTap, Projector, ProjectorConfig, Tap,
 };
 

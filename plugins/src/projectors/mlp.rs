@@ -5,7 +5,7 @@
 
 use eagle_core::nn::ops::Activation;
 use eagle_core::nn::{Builder, cost, layers};
-use eagle_core::registry::{Cost, Misfit, Projector, ProjectorConfig, TokensShape};
+use eagle_core::registry::{Cost, Grid, Misfit, Projector, ProjectorConfig, TokensShape};
 use eagle_core::tensor::{Result, Tensor};
 
 eagle_core::config! {
@@ -27,6 +27,10 @@ impl ProjectorConfig for Mlp {
             return Err(Misfit::field("depth", "no layer is left").help("use Identity() instead"));
         }
         Ok(TokensShape { width, ..input })
+    }
+
+    fn grid(&self, input: Option<(usize, usize)>) -> Grid {
+        Ok(input)
     }
 
     fn cost(&self, input: TokensShape, llm_width: usize) -> Cost {

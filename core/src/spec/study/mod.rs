@@ -12,6 +12,7 @@ use super::syntax::Value;
 use super::values::{Place, each, seed, text};
 use super::{Problem, Span, Spanned, set};
 
+pub(super) use axis::pair;
 pub use axis::{Axis, Case, Choice};
 pub use exclude::Exclusion;
 pub use search::{Search, Strategy};
