@@ -286,3 +286,48 @@ impl VisualTokens {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKING: Packing = Packing { unpad: true, newline: true };
+
+    #[test]
+    fn tiles_are_read_row_by_row_of_the_whole_picture() {
+        let layout = Layout { rows: 1, columns: 2, thumbnail: Some(Thumbnail::Last), padded: None };
+        let sequence = layout.sequence((2, 1), Packing { newline: false, ..PACKING });
+        assert_eq!(sequence, [0, 2, 1, 3, 4, 5].map(Some));
+        let first = Layout { thumbnail: Some(Thumbnail::First), ..layout };
+        let sequence = first.sequence((2, 1), PACKING);
+        assert_eq!(sequence, [Some(0), Some(1), Some(2), Some(4), None, Some(3), Some(5), None]);
+        assert_eq!((layout.whole(), first.whole(), layout.count()), (Some(2), Some(0), 3));
+    }
+
+    #[test]
+    fn what_was_padded_is_left_out() {
+        // Of four rows the picture, four times as wide as high, fills the two in the middle.
+        let padded = Some((800, 200));
+        let layout = Layout { rows: 1, columns: 2, thumbnail: None, padded };
+        let packing = Packing { newline: false, ..PACKING };
+        assert_eq!(
+            layout.sequence((4, 4), packing),
+            [4, 5, 6, 7, 20, 21, 22, 23, 8, 9, 10, 11, 24, 25, 26, 27].map(Some)
+        );
+        let whole = layout.sequence((4, 4), Packing { unpad: false, newline: false });
+        assert_eq!(whole.len(), 32);
+    }
+
+    #[test]
+    fn visual_tokens_are_at_most_the_most() {
+        let tiles = Tiles::LlavaNext { grids: vec![(1, 2), (2, 1), (2, 2)], tile: 336 };
+        let packed = Some((PACKING, (24, 24)));
+        let tokens = VisualTokens { each: 576, tiles: Some(tiles.clone()), packed };
+        assert_eq!(tokens.most(), 576 + 48 * 49);
+        assert_eq!(tokens.of(Some(&tiles.choose((640, 480)))), 576 + 36 * 49);
+        let flat = VisualTokens { packed: None, ..tokens };
+        assert_eq!((flat.most(), flat.of(Some(&tiles.choose((1000, 400))))), (5 * 576, 3 * 576));
+        assert_eq!(VisualTokens::fixed(7).most(), 7);
+        assert_eq!(tiles.range(), (3, 5));
+    }
+}

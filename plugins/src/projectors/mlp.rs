@@ -7,6 +7,7 @@ use eagle_core::nn::ops::Activation;
 use eagle_core::nn::{Builder, cost, layers};
 use eagle_core::registry::{Cost, Grid, Misfit, Projector, ProjectorConfig, TokensShape};
 use eagle_core::tensor::{Result, Tensor};
+use eagle_core::weights::Keys;
 
 eagle_core::config! {
     /// Linear layers to the LLM's width with GELU between them; EAGLE's `mlp2x_gelu` at depth 2.
@@ -52,6 +53,11 @@ impl ProjectorConfig for Mlp {
             })
             .collect::<Result<_>>()?;
         Ok(Box::new(Module { layers }))
+    }
+
+    /// As transformers spells `mlp2x_gelu`.
+    fn keys(&self) -> Keys {
+        Keys::default().renaming("0.*", "linear_1.*").renaming("2.*", "linear_2.*")
     }
 }
 
