@@ -105,7 +105,11 @@ impl<'a> Draft<'a> {
 
     /// The node into which a fusion injects.
     pub fn injected(&self, fusion: usize) -> Option<usize> {
-        let part = &self.nodes[fusion];
+        self.injects(&self.nodes[fusion])
+    }
+
+    /// The node into which this one injects.
+    pub fn injects(&self, part: &Part<'_>) -> Option<usize> {
         let Some(Plugin::Fusion(config)) = part.known.as_ref()?.config.as_ref() else {
             return None;
         };

@@ -108,7 +108,8 @@ fn built(draft: &Draft<'_>, node: usize, llm: Option<Reader>) -> Found {
         }
         Plugin::Fusion(config) => {
             let Some(inputs) = maps(draft, part) else { return Ok(None) };
-            let output = config.output(&inputs).map_err(wrong)?;
+            let advised = |error| wrong(tiles::advised(draft, part, error));
+            let output = config.output(&inputs).map_err(advised)?;
             llm.map_or(Ok(()), |llm| config.meets(llm.vocabulary)).map_err(wrong)?;
             let output = Port::Tokens(output);
             sane(part, &output)?;
@@ -255,8 +256,9 @@ fn meets(draft: &Draft<'_>, part: &Part<'_>, config: &dyn LlmConfig) -> Result<(
             config.context()
         );
         let place = plugin.place("context").unwrap_or(plugin.name.span.clone());
+        let of = if most == tokens.tokens { "" } else { " a tile" };
         let problem = Problem::new(message, place, "the longest sequence, in tokens")
-            .other(from.span.clone(), format!("gives {}", TokensOf(tokens)));
+            .other(from.span.clone(), format!("gives {}{of}", TokensOf(tokens)));
         return Err(Box::new(problem.help("raise `context`, or give fewer visual tokens")));
     }
     Ok(())

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::draft::{Built, Draft, Input, Part};
 use super::{Port, Tiling};
 use crate::data::tiles::{Tiles, VisualTokens};
-use crate::registry::{Kind, Plugin, ProjectorConfig, Tiled, TokensShape};
+use crate::registry::{Kind, Misfit, Plugin, ProjectorConfig, Tiled, TokensShape};
 use crate::spec::Problem;
 
 /// Makes the encoders see tiles whose nodes say so.
@@ -144,6 +144,23 @@ pub(super) fn packable(
             "leave this node out: tiles' tokens then follow one another",
         ),
         _ => Ok(()),
+    }
+}
+
+/// What a fusion says of an input, with what tiles have to do with it.
+pub(super) fn advised(draft: &Draft<'_>, part: &Part<'_>, misfit: Misfit) -> Misfit {
+    let input = misfit.input.and_then(|input| part.inputs.get(input).copied().flatten());
+    let Some(Input::Node(node)) = input else { return misfit };
+    let Some(tiles) = &draft.nodes[node].spec.tiles else { return misfit };
+    match tiles.value {
+        Tiles::Fixed { thumbnail: true, .. } => misfit.help(
+            "a thumbnail's vectors stand behind the tiles' map, on no grid: leave out `thumbnail`",
+        ),
+        Tiles::Fixed { .. } if draft.injects(part) == Some(node) => misfit.help(
+            "nothing can be injected between blocks that see parts of a joint map: leave out `tiles`, \
+             or let every encoder see `LlavaNext(…)` or `InternVl(…)` tiles",
+        ),
+        _ => misfit,
     }
 }
 
