@@ -271,7 +271,7 @@ fn open(path: &Path) -> Result<BufReader<File>, DataError> {
 }
 
 /// `[3, H, W]` mirrored left to right, in place.
-pub(super) fn mirror(planes: &mut [f32], width: usize) {
+pub fn mirror(planes: &mut [f32], width: usize) {
     planes.chunks_exact_mut(width).for_each(<[f32]>::reverse);
 }
 
