@@ -120,7 +120,7 @@ pub(super) fn exam_text(work: &Work<'_>) -> Option<TextSpec> {
         template: work.graph.template,
         max_length: work.graph.exam_length(),
         too_long: TooLong::Error,
-        visual_tokens: work.graph.visual_tokens(),
+        visual: work.graph.visual(),
         asks: work.graph.reads_questions(),
     })
 }

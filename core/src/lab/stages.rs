@@ -269,7 +269,7 @@ pub(super) fn text(work: &Work<'_>, stage: &Stage, max_length: usize) -> Option<
         template: stage.spec.template,
         max_length,
         too_long: stage.spec.too_long,
-        visual_tokens: work.graph.visual_tokens(),
+        visual: work.graph.visual(),
         asks: work.graph.reads_questions(),
     })
 }
