@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod chat;
 mod check;
 mod export;
 mod file;
@@ -56,6 +57,7 @@ enum Command {
     Query(query::Arguments),
     Table(table::Arguments),
     Plugins(plugins::Arguments),
+    Chat(chat::Arguments),
     Cache(cache::Arguments),
     Why(why::Arguments),
 }
@@ -105,6 +107,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Query(arguments) => query::main(&arguments),
         Command::Table(arguments) => table::main(&arguments),
         Command::Plugins(arguments) => plugins::main(&arguments, registry),
+        Command::Chat(arguments) => chat::main(&arguments, registry),
         Command::Cache(arguments) => cache::main(&arguments),
         Command::Why(arguments) => why::main(&arguments, registry),
     }

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::work::Work;
+use super::work::tokenizer;
 use super::{LabError, Observer};
 use crate::data::Dataset;
 use crate::evaluate::{self, Exam};
 use crate::graph::Graph;
+use crate::model::ModelError;
 use crate::record::{self, Score};
-use crate::text::TooLong;
+use crate::text::{TooLong, Tokenizer};
 use crate::train::loader::TextSpec;
 
 /// The predictions and the score of one benchmark; found again if they were made before a kill.
@@ -52,14 +53,23 @@ pub(super) fn questions(graph: &Graph, base: &Path) -> Result<Vec<Arc<dyn Datase
     graph.benchmarks.iter().map(open).collect()
 }
 
+/// How the questions that are put to an experiment's model become sequences. Its relative paths
+/// start at `base`.
+///
+/// # Errors
+/// Its LLM's tokenizer can't be loaded.
+pub fn asked(graph: &Graph, base: &Path) -> Result<TextSpec, ModelError> {
+    Ok(exam_text(graph, tokenizer(graph, base)?))
+}
+
 /// How questions become sequences.
-pub(super) fn exam_text(work: &Work<'_>) -> TextSpec {
+pub(super) fn exam_text(graph: &Graph, tokenizer: Arc<Tokenizer>) -> TextSpec {
     TextSpec {
-        tokenizer: work.tokenizer.clone(),
-        template: work.graph.template,
-        max_length: work.graph.exam_length(),
+        tokenizer,
+        template: graph.template,
+        max_length: graph.exam_length(),
         too_long: TooLong::Error,
-        visual_tokens: work.graph.visual_tokens(),
-        asks: work.graph.reads_questions(),
+        visual_tokens: graph.visual_tokens(),
+        asks: graph.reads_questions(),
     }
 }

@@ -6,10 +6,13 @@
 //! that a second process on the same results waits for the first and then finds it done.
 
 pub mod cache;
+mod doing;
 mod exam;
 mod observe;
+pub mod plan;
 pub mod search;
 mod stages;
+mod trained;
 mod trouble;
 pub mod why;
 mod work;
@@ -32,8 +35,13 @@ use crate::spec::Generation;
 use crate::tensor::Dev;
 use crate::train::TrainError;
 use crate::weights::WeightsError;
+pub use doing::Doing;
+use doing::Noting;
+pub use exam::asked;
 use exam::{exam_text, examine, questions};
 pub use observe::{Labels, Observer};
+use plan::RunPlan;
+pub use trained::{Trained, TrainedError};
 pub use trouble::Part;
 use trouble::{caught, claim, fits, forget, note};
 use work::{Work, usable};
@@ -180,7 +188,8 @@ impl<'a> Lab<'a> {
             }
         };
         forget(&unopened)?;
-        let id = run_identity(&work, labels, &questions);
+        let identity = run_identity(&work, labels, &questions);
+        let id = identity::hash(&identity);
         let folder = self.out.join("runs").join(format!("{}-{}", slug(&graph.name), &id[..12]));
         let _claim = match claim(&folder, Part::Run, watch) {
             Err(LabError::Busy { what }) => return Ok(Ending::Busy(what)),
@@ -196,8 +205,11 @@ impl<'a> Lab<'a> {
         }
         let mut manifest = Manifest { run: id, ..manifest(graph, labels, started) };
         record::write_text(&folder.join("experiment.ron"), &labels.source)?;
+        RunPlan::of(&work, identity).write(&folder)?;
         manifest.write(&folder)?;
-        let result = caught(|| self.work(&work, &questions, &folder, &mut manifest, watch));
+        let mut noting = Noting::new(watch, &folder);
+        let result = caught(|| self.work(&work, &questions, &folder, &mut manifest, &mut noting));
+        drop(noting);
         if let Err(LabError::Busy { what }) = result {
             return Ok(Ending::Busy(what));
         }
@@ -252,7 +264,7 @@ impl<'a> Lab<'a> {
         let samples: usize = manifest.stages.iter().map(|stage| stage.samples).sum();
         manifest.samples_per_second = samples as f64 / manifest.seconds.max(1e-9);
         let sitting = Instant::now();
-        let text = exam_text(work);
+        let text = exam_text(work.graph, work.tokenizer.clone());
         for (benchmark, questions) in work.graph.benchmarks.iter().zip(questions) {
             let frozen = self.frozen_in_exam(work.graph, questions.as_ref(), &model)?;
             for blind in [false, true] {
@@ -270,6 +282,7 @@ impl<'a> Lab<'a> {
                     Some(score) => manifest.scores.push(score),
                     None => return Ok(false),
                 }
+                manifest.write(folder)?;
             }
         }
         manifest.seconds += sitting.elapsed().as_secs_f64();
@@ -284,7 +297,7 @@ impl Labels {
 }
 
 /// What a run is: what its model is, how that is asked, and the row that it makes.
-fn run_identity(work: &Work<'_>, labels: &Labels, questions: &[Arc<dyn Dataset>]) -> String {
+fn run_identity(work: &Work<'_>, labels: &Labels, questions: &[Arc<dyn Dataset>]) -> Value {
     let graph = work.graph;
     let exams: Vec<Value> = graph
         .benchmarks
@@ -307,7 +320,7 @@ fn run_identity(work: &Work<'_>, labels: &Labels, questions: &[Arc<dyn Dataset>]
     if graph.generation != Generation::Greedy {
         identity["generation"] = json!(graph.generation);
     }
-    identity::hash(&identity)
+    identity
 }
 
 /// What is known of a run before it begins, apart from its identity.

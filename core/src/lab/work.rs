@@ -152,11 +152,12 @@ fn starts(
     Ok(starts)
 }
 
-fn tokenizer(graph: &Graph, base: &Path) -> Result<Arc<Tokenizer>, LabError> {
+/// The tokenizer of an experiment's LLM.
+pub(super) fn tokenizer(graph: &Graph, base: &Path) -> Result<Arc<Tokenizer>, ModelError> {
     let node = &graph.dag[graph.llm];
     let fail = |detail: String| ModelError::Tokenizer { node: node.id.clone(), detail };
     let Plugin::Llm(llm) = &node.plugin else {
-        return Err(fail("the node is not an LLM".into()).into());
+        return Err(fail("the node is not an LLM".into()));
     };
     let tokenizer = llm.tokenizer(base).map_err(|error| fail(error.to_string()))?;
     if tokenizer.vocabulary_size() > llm.vocabulary() {
@@ -164,8 +165,7 @@ fn tokenizer(graph: &Graph, base: &Path) -> Result<Arc<Tokenizer>, LabError> {
             "it has {} tokens, the LLM only {} embeddings; set `vocabulary` to at least that",
             tokenizer.vocabulary_size(),
             llm.vocabulary()
-        ))
-        .into());
+        )));
     }
     Ok(Arc::new(tokenizer))
 }
