@@ -34,10 +34,10 @@ pub struct Arguments {
     sample: Option<String>,
     /// Choose tokens by chance, their logits divided by this; 0 is the likeliest token each time.
     /// The default is what the experiment says.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     temperature: Option<f64>,
     /// Keep the likeliest tokens that together have this probability.
-    #[arg(long, requires = "temperature")]
+    #[arg(long, requires = "temperature", allow_negative_numbers = true)]
     top_p: Option<f64>,
     /// Keep so many of the likeliest tokens.
     #[arg(long, requires = "temperature")]
@@ -190,7 +190,9 @@ impl Talk<'_> {
 
     fn show(&mut self, image: &Path) -> Result<(), Failure> {
         if self.graph.visual_tokens() == 0 {
-            return Err(Failure::input("this model reads text alone: its LLM has no visual tokens"));
+            return Err(Failure::input(
+                "this model reads text alone: its LLM has no visual tokens",
+            ));
         }
         self.chat.show(Some(Picture::File(image.to_owned()))).map_err(Failure::input)
     }

@@ -251,6 +251,10 @@ pub struct Manifest {
     pub parameters_frozen: u64,
     /// Visual tokens per image.
     pub visual_tokens: u64,
+    /// FLOPs of one forward pass over one sample of the last stage's length, as `plan` counts them;
+    /// 0 in manifests of before they were counted.
+    #[serde(default)]
+    pub forward_flops: u64,
     /// Training samples per second over all stages.
     pub samples_per_second: f64,
     /// The commit of the checkout that it was run in, if it was one, with `-dirty` behind it if

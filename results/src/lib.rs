@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod cell;
+mod compare;
 mod error;
 mod frame;
 mod frames;
@@ -21,6 +22,9 @@ mod store;
 mod table;
 
 pub use cell::Cell;
+pub use compare::{
+    AnswerPair, Comparison, Difference, Flip, Loss, LossPair, ScorePair, compare, loss_curves,
+};
 pub use error::ResultsError;
 pub use frame::{Format, Frame};
 pub use frames::{FramesSummary, build_frames, digest};

@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::ResultsError;
 use crate::error::nearest;
 use crate::runs::{Manifest, Status, read_manifest};
 use crate::store::list;
-use crate::ResultsError;
 
 /// A run that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,9 @@ pub fn find_run(out: &Path, name: &str) -> Result<RunRef, ResultsError> {
         &|run| run.run == name || run.folder_name() == name,
         &|run| run.trial == name || run.study.is_none() && run.experiment == name,
         &|run| run.study.as_deref() == Some(name) || run.experiment == name,
-        &|run| !name.is_empty() && (run.run.starts_with(name) || run.folder_name().starts_with(name)),
+        &|run| {
+            !name.is_empty() && (run.run.starts_with(name) || run.folder_name().starts_with(name))
+        },
     ];
     for meant in meanings {
         let mut found: Vec<&RunRef> = runs.iter().filter(|run| meant(run)).collect();

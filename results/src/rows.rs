@@ -71,6 +71,7 @@ fn run_row(run: &Run, axes: &[String]) -> Vec<Cell> {
         int(m.parameters_trained),
         int(m.parameters_frozen),
         int(m.visual_tokens),
+        int(m.forward_flops.filter(|flops| *flops > 0)),
         Cell::Int(m.steps().0),
         Cell::Int(m.steps().1),
         float(m.samples_per_second),

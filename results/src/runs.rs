@@ -34,6 +34,7 @@ pub struct Manifest {
     pub parameters_trained: Option<i64>,
     pub parameters_frozen: Option<i64>,
     pub visual_tokens: Option<i64>,
+    pub forward_flops: Option<i64>,
     pub samples_per_second: Option<f64>,
     pub commit: Option<String>,
     pub version: Option<String>,

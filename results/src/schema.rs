@@ -142,6 +142,12 @@ const RUNS: &[ColumnSchema] = &[
     column("parameters_trained", Int, "parameter", "parameters that some stage updates"),
     column("parameters_frozen", Int, "parameter", "parameters that no stage updates"),
     column("visual_tokens", Int, "token/image", "tokens that the LLM reads before the text"),
+    column(
+        "forward_flops",
+        Int,
+        "FLOP/sample",
+        "of one forward pass over one sample of the last stage's length; null in old runs",
+    ),
     column("steps", Int, "optimiser step", "of all its stages, wherever they were trained"),
     column(
         "steps_from_scratch",

@@ -10,7 +10,7 @@ use crate::evaluate::{self, Exam};
 use crate::graph::Graph;
 use crate::model::ModelError;
 use crate::record::{self, Score};
-use crate::text::{TooLong, Tokenizer};
+use crate::text::{Tokenizer, TooLong};
 use crate::train::loader::TextSpec;
 
 /// The predictions and the score of one benchmark; found again if they were made before a kill.

@@ -31,6 +31,7 @@ use crate::graph::Graph;
 use crate::identity;
 use crate::model::ModelError;
 use crate::record::{self, Manifest, RecordError, Status};
+use crate::schedule;
 use crate::spec::Generation;
 use crate::tensor::Dev;
 use crate::train::TrainError;
@@ -355,6 +356,7 @@ fn manifest(graph: &Graph, labels: &Labels, started: String) -> Manifest {
         parameters_trained: size(true),
         parameters_frozen: size(false),
         visual_tokens: graph.visual_tokens() as u64,
+        forward_flops: schedule::plan(graph, graph.stages.len().saturating_sub(1)).forward_flops(),
         samples_per_second: 0.0,
         commit,
         version,

@@ -102,6 +102,7 @@ pub fn described(schedule: &Schedule) -> Value {
         "parameters_trained": trained,
         "parameters_frozen": frozen,
         "frozen_prefix": schedule.frozen_prefix(),
+        "forward_flops": schedule.forward_flops(),
         "flops_per_sample": schedule.flops_per_sample(),
         "peak_bytes": schedule.peak_bytes(),
     })

@@ -26,7 +26,9 @@ pub enum TrainedError {
     #[error("{} holds no run: it has no manifest.json", .0.display())]
     NoRun(PathBuf),
     /// The cache doesn't hold a stage any more.
-    #[error("the weights of stage {id} are not in the cache any more; this makes them again: {command}")]
+    #[error(
+        "the weights of stage {id} are not in the cache any more; this makes them again: {command}"
+    )]
     Gone {
         /// The stage.
         id: String,

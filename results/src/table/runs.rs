@@ -24,8 +24,8 @@ pub struct Trial {
     /// Its place in the study, as its latest run has it.
     position: Option<i64>,
     pub experiments: BTreeSet<String>,
-    /// The values of its axes, which name its plugins.
-    pub axes: BTreeSet<String>,
+    /// Its axes and their values, which name its plugins.
+    pub axes: BTreeMap<String, String>,
     pub visual_tokens: Vec<f64>,
     /// Of each run: parameters trained and frozen, samples a second.
     pub costs: Vec<(f64, f64, f64)>,
@@ -119,7 +119,11 @@ fn trials(frame: &Frame) -> (Vec<Trial>, Vec<String>) {
         let trial = &mut trials[index];
         trial.experiments.extend(table.text(row, "experiment"));
         let axes = table.columns.iter().filter(|c| c.starts_with(AXIS_PREFIX));
-        trial.axes.extend(axes.filter_map(|axis| table.text(row, axis)));
+        let value = |axis: &String| {
+            let name = axis.trim_start_matches(AXIS_PREFIX).to_owned();
+            Some((name, table.text(row, axis)?))
+        };
+        trial.axes.extend(axes.filter_map(value));
         trial.visual_tokens.extend(table.int(row, "visual_tokens").map(|n| n as f64));
         let count = |name| table.int(row, name).map(|n| n as f64);
         let (trained, frozen) = (count("parameters_trained"), count("parameters_frozen"));
@@ -144,7 +148,7 @@ impl Trial {
             name,
             position: None,
             experiments: BTreeSet::new(),
-            axes: BTreeSet::new(),
+            axes: BTreeMap::new(),
             visual_tokens: Vec::new(),
             costs: Vec::new(),
             runs: BTreeMap::new(),
