@@ -12,8 +12,10 @@
 mod cache;
 mod chat;
 mod check;
+mod diff;
 mod export;
 mod file;
+mod page;
 mod plan;
 mod plugins;
 mod progress;
@@ -21,6 +23,7 @@ mod query;
 mod queue;
 mod run;
 mod search;
+mod spark;
 mod table;
 mod trace;
 mod trained;
@@ -57,6 +60,7 @@ enum Command {
     Query(query::Arguments),
     Table(table::Arguments),
     Plugins(plugins::Arguments),
+    Diff(diff::Arguments),
     Chat(chat::Arguments),
     Cache(cache::Arguments),
     Why(why::Arguments),
@@ -107,6 +111,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Query(arguments) => query::main(&arguments),
         Command::Table(arguments) => table::main(&arguments),
         Command::Plugins(arguments) => plugins::main(&arguments, registry),
+        Command::Diff(arguments) => diff::main(&arguments, registry),
         Command::Chat(arguments) => chat::main(&arguments, registry),
         Command::Cache(arguments) => cache::main(&arguments),
         Command::Why(arguments) => why::main(&arguments, registry),

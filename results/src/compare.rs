@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::ResultsError;
 use crate::runs::{Predictions, Run, Sample, read_run};
-use crate::stats::{Test, mean, paired_test, standard_error};
+use crate::stats::{Test, mean, over_questions, standard_error};
 
 /// What two runs have in common and what not.
 #[derive(Debug, Clone, Serialize)]
@@ -26,8 +26,10 @@ pub struct LossPair {
     /// The stage's name.
     pub stage: String,
     /// Of the first run; nothing where it has no such stage.
+    #[serde(rename = "a")]
     pub left: Option<Loss>,
     /// Of the second.
+    #[serde(rename = "b")]
     pub right: Option<Loss>,
     /// The first step that both made with different losses; none where all are the same.
     pub parts_at: Option<i64>,
@@ -54,8 +56,10 @@ pub struct ScorePair {
     /// Whether the pictures were withheld.
     pub blind: bool,
     /// Of the first run.
+    #[serde(rename = "a")]
     pub left: Option<f64>,
     /// Of the second.
+    #[serde(rename = "b")]
     pub right: Option<f64>,
     /// Of the second run less the first, over the samples that both answered; none where the metric
     /// is not the mean of its samples' scores.
@@ -104,8 +108,10 @@ pub struct Flip {
     /// What is right.
     pub answer: String,
     /// What the first run said, and its score.
+    #[serde(rename = "a")]
     pub left: (String, f64),
     /// What the second run said, and its score.
+    #[serde(rename = "b")]
     pub right: (String, f64),
 }
 
@@ -225,7 +231,7 @@ fn difference(
     let values: Option<Vec<f64>> =
         both.map(|(left, right)| Some(right.score? - left.score?)).collect();
     let values = values.filter(|values| !values.is_empty())?;
-    let (p, test) = paired_test(&values);
+    let (p, test) = over_questions(&values);
     Some(Difference {
         value: mean(&values)?,
         standard_error: standard_error(&values),
