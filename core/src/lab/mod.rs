@@ -280,7 +280,7 @@ impl<'a> Lab<'a> {
                     batch: 64,
                 };
                 match examine(&exam, folder, watch)? {
-                    Some(score) => manifest.scores.push(score),
+                    Some(scores) => manifest.scores.extend(scores),
                     None => return Ok(false),
                 }
                 manifest.write(folder)?;
