@@ -8,6 +8,7 @@ use eagle_core::data::{DataError, Picture, Sample};
 use eagle_core::graph::{Benchmark, Graph};
 use eagle_core::lab;
 use eagle_core::model;
+use eagle_core::record::Prediction;
 use eagle_core::registry::Registry;
 use eagle_core::spec::{Generation, problem::did_you_mean};
 use eagle_core::tensor::Dev;
@@ -233,8 +234,8 @@ impl Talk<'_> {
         // The chance of a sampled answer is that of the run's, too.
         let purpose = format!("answer {index} of {}", plugin.name());
         let answer = self.answer(&last.question, most, &purpose)?;
-        let score = plugin.score(&answer, &last.answer);
-        self.note(&format!("{}: {:.1}", plugin.metric(), score * 100.0));
+        let judged = Prediction::judge(plugin.as_ref(), &sample, answer);
+        self.note(&format!("score:    {:.2}", judged.verdict.score));
         Ok(())
     }
 

@@ -24,9 +24,11 @@ mod queue;
 mod run;
 mod search;
 mod spark;
+mod studies;
 mod table;
 mod trace;
 mod trained;
+mod watch;
 mod why;
 
 use std::io::IsTerminal;
@@ -60,6 +62,7 @@ enum Command {
     Query(query::Arguments),
     Table(table::Arguments),
     Plugins(plugins::Arguments),
+    Watch(watch::Arguments),
     Diff(diff::Arguments),
     Chat(chat::Arguments),
     Cache(cache::Arguments),
@@ -111,6 +114,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Query(arguments) => query::main(&arguments),
         Command::Table(arguments) => table::main(&arguments),
         Command::Plugins(arguments) => plugins::main(&arguments, registry),
+        Command::Watch(arguments) => watch::main(&arguments),
         Command::Diff(arguments) => diff::main(&arguments, registry),
         Command::Chat(arguments) => chat::main(&arguments, registry),
         Command::Cache(arguments) => cache::main(&arguments),

@@ -15,7 +15,7 @@ use crate::file::{self, Overrides, Ready};
 use crate::progress::{Progress, Screen};
 use crate::queue::{Queue, Task};
 use crate::search::Searches;
-use crate::{Failure, print};
+use crate::{Failure, print, studies};
 
 /// Run experiments and studies; resumes what is unfinished, skips what is done, ends with a table
 #[derive(clap::Args)]
@@ -53,9 +53,11 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     let (mut tasks, mut names) = (Vec::new(), Vec::new());
     let opened =
         arguments.files.iter().map(|path| file::open(path, &arguments.overrides, registry));
-    for opened in opened.collect::<Result<Vec<_>, _>>()? {
-        // A search's first trials name what its later ones need.
-        opened.ready.iter().try_for_each(Ready::complete)?;
+    let opened = opened.collect::<Result<Vec<_>, _>>()?;
+    // A search's first trials name what its later ones need.
+    opened.iter().flat_map(|one| &one.ready).try_for_each(Ready::complete)?;
+    for (opened, path) in opened.into_iter().zip(&arguments.files) {
+        studies::write(&opened, path, &arguments.out).map_err(Failure::running)?;
         names.extend(opened.ready.iter().map(|ready| ready.table().to_owned()));
         match opened.searches.is_empty() {
             true => tasks.extend(opened.ready.into_iter().map(|ready| Task { ready, of: None })),

@@ -55,6 +55,10 @@ pub struct ScorePair {
     pub metric: String,
     /// Whether the pictures were withheld.
     pub blind: bool,
+    /// Whether it is its benchmark's main metric.
+    pub main: bool,
+    /// Whether it is a share, to be shown in percent.
+    pub percent: bool,
     /// Of the first run.
     #[serde(rename = "a")]
     pub left: Option<f64>,
@@ -113,6 +117,14 @@ pub struct Flip {
     /// What the second run said, and its score.
     #[serde(rename = "b")]
     pub right: (String, f64),
+}
+
+impl ScorePair {
+    /// A value of it as it is shown: shares in percent.
+    #[must_use]
+    pub fn shown(&self, value: f64) -> f64 {
+        if self.percent { value * 100.0 } else { value }
+    }
 }
 
 impl Flip {
@@ -196,16 +208,17 @@ fn scores(left: &Run, right: &Run) -> Vec<ScorePair> {
     }
     keys.sort_by_key(|(_, _, blind)| *blind);
     let pair = |(benchmark, metric, blind): (&str, &str, bool)| {
-        let of = |run: &Run| {
-            let wanted = |s: &&crate::runs::Score| {
-                (s.benchmark.as_str(), s.metric.as_str(), s.blind) == (benchmark, metric, blind)
-            };
-            run.manifest.scores.iter().find(wanted).and_then(|score| score.value)
+        let wanted = |s: &&crate::runs::Score| {
+            (s.benchmark.as_str(), s.metric.as_str(), s.blind) == (benchmark, metric, blind)
         };
+        let all = || left.manifest.scores.iter().chain(&right.manifest.scores);
+        let of = |run: &Run| run.manifest.scores.iter().find(wanted).and_then(|score| score.value);
         ScorePair {
             benchmark: benchmark.to_owned(),
             metric: metric.to_owned(),
             blind,
+            main: all().any(|s| wanted(&s) && s.main),
+            percent: all().filter(wanted).all(|s| s.maximum.is_none_or(|most| most <= 1.0)),
             left: of(left),
             right: of(right),
             difference: difference((left, of(left)), (right, of(right)), benchmark, blind),

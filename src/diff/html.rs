@@ -90,20 +90,23 @@ fn scores(pairs: &[ScorePair]) -> String {
     let percent =
         |value: Option<f64>| value.map_or("–".into(), |value| format!("{:.1}", value * 100.0));
     for pair in pairs {
+        let of = |value: Option<f64>| {
+            value.map_or("–".into(), |value| format!("{:.1}", pair.shown(value)))
+        };
         let blind = if pair.blind { " (image withheld)" } else { "" };
         let mut row = vec![format!("{}{blind}", pair.benchmark), pair.metric.clone()];
-        row.extend([percent(pair.left), percent(pair.right)]);
+        row.extend([of(pair.left), of(pair.right)]);
         row.extend(match &pair.difference {
             None => ["–".to_owned(), "–".to_owned(), "–".to_owned()],
             Some(found) => {
-                let error = found.standard_error.map_or(0.0, |error| error * 100.0);
-                let value = format!("{:+.1} ± {error:.1}", found.value * 100.0);
+                let error = found.standard_error.map_or(0.0, |error| pair.shown(error));
+                let value = format!("{:+.1} ± {error:.1}", pair.shown(found.value));
                 [value, p_value(found.p), found.n.to_string()]
             }
         });
         rows.push(row);
     }
-    table("In percent; differences are paired over the questions that both answered.", &rows)
+    table("Shares in percent; differences are paired over the questions that both answered.", &rows)
 }
 
 fn flipped(answers: &AnswerPair, most: usize, pictures: &mut Pictures) -> String {

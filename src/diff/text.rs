@@ -114,20 +114,23 @@ fn scores(pairs: &[ScorePair]) -> String {
     let heads = ["benchmark", "metric", "A", "B", "B - A", "p", "n"].map(str::to_owned);
     let mut rows = vec![heads];
     for pair in pairs {
+        let of = |value: Option<f64>| {
+            value.map_or("–".into(), |value| format!("{:.1}", pair.shown(value)))
+        };
         let blind = if pair.blind { " (blind)" } else { "" };
         let (difference, p, n) = match &pair.difference {
             None => ("–".to_owned(), String::new(), String::new()),
             Some(found) => {
-                let error = found.standard_error.map_or(0.0, |error| error * 100.0);
-                let value = format!("{:+.1} ± {error:.1}", found.value * 100.0);
+                let error = found.standard_error.map_or(0.0, |error| pair.shown(error));
+                let value = format!("{:+.1} ± {error:.1}", pair.shown(found.value));
                 (value, p_value(found.p), found.n.to_string())
             }
         };
         rows.push([
             format!("{}{blind}", pair.benchmark),
             pair.metric.clone(),
-            percent(pair.left),
-            percent(pair.right),
+            of(pair.left),
+            of(pair.right),
             difference,
             p,
             n,
@@ -135,7 +138,7 @@ fn scores(pairs: &[ScorePair]) -> String {
     }
     let right = [false, false, true, true, true, true, true];
     aligned(&rows, &right)
-        + "  in percent; ± is the paired difference's standard error over questions\n"
+        + "  shares in percent; ± is the paired difference's standard error over questions\n"
 }
 
 /// A p-value in few digits.
