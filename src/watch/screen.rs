@@ -1,15 +1,21 @@
 //! What runs are at, on the whole terminal.
 
+use std::io::Write;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use ratatui::backend::TermionBackend;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::Marker;
+use ratatui::termion::event::Key;
+use ratatui::termion::input::TermRead;
+use ratatui::termion::raw::IntoRawMode;
+use ratatui::termion::screen::IntoAlternateScreen;
 use ratatui::text::Line;
 use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph, Row, Table, TableState};
-use ratatui::{DefaultTerminal, Frame};
+use ratatui::{Frame, Terminal};
 
 use super::state::{State, Study, Trial, time};
 use crate::{Failure, spark};
@@ -20,11 +26,25 @@ pub fn show(
     every: Duration,
 ) -> Result<(), Failure> {
     let mut view = View::new(look()?);
-    // It restores the terminal on a panic, too.
-    let mut terminal = ratatui::try_init().map_err(Failure::running)?;
-    let ended = view.run(&mut terminal, look, every);
-    ratatui::restore();
-    ended
+    // Both go back to what was when they are dropped, on a panic, too.
+    let screen =
+        std::io::stdout().into_raw_mode().and_then(IntoAlternateScreen::into_alternate_screen);
+    let backend = TermionBackend::new(screen.map_err(Failure::running)?);
+    let mut terminal = Terminal::new(backend).map_err(Failure::running)?;
+    view.run(&mut terminal, &keys(), look, every)
+}
+
+/// The keys that are pressed, read by a thread that ends with the program.
+fn keys() -> Receiver<Key> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for key in std::io::stdin().keys().flatten() {
+            if sender.send(key).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 /// What is shown.
@@ -49,45 +69,39 @@ impl View {
         self.studies.iter().flat_map(|s| s.trials.iter().map(move |trial| (s, trial))).collect()
     }
 
-    fn run(
+    fn run<W: Write>(
         &mut self,
-        terminal: &mut DefaultTerminal,
+        terminal: &mut Terminal<TermionBackend<W>>,
+        keys: &Receiver<Key>,
         look: &dyn Fn() -> Result<Vec<Study>, Failure>,
         every: Duration,
     ) -> Result<(), Failure> {
         let mut looked = Instant::now();
         loop {
             terminal.draw(|frame| self.draw(frame)).map_err(Failure::running)?;
-            let wait = every.saturating_sub(looked.elapsed());
-            if event::poll(wait).map_err(Failure::running)? {
-                if let Event::Key(key) = event::read().map_err(Failure::running)?
-                    && key.kind == KeyEventKind::Press
-                {
-                    let stops = key.modifiers.contains(KeyModifiers::CONTROL);
-                    if !self.key(key.code, stops) {
-                        return Ok(());
-                    }
+            match keys.recv_timeout(every.saturating_sub(looked.elapsed())) {
+                Ok(key) if self.key(key) => {}
+                Ok(_) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.studies = look()?;
+                    looked = Instant::now();
                 }
-                continue;
             }
-            self.studies = look()?;
-            looked = Instant::now();
         }
     }
 
     /// Does what a key says; `false` if that is to leave.
-    pub fn key(&mut self, key: KeyCode, control: bool) -> bool {
+    pub fn key(&mut self, key: Key) -> bool {
         let last = self.trials().len().saturating_sub(1);
         match key {
-            KeyCode::Char('c') if control => return false,
-            KeyCode::Char('q') => return false,
-            KeyCode::Esc if !self.curve => return false,
-            KeyCode::Esc => self.curve = false,
-            KeyCode::Enter => self.curve = !self.curve,
-            KeyCode::Up | KeyCode::Char('k') => self.chosen = self.chosen.saturating_sub(1),
-            KeyCode::Down | KeyCode::Char('j') => self.chosen = (self.chosen + 1).min(last),
-            KeyCode::Home => self.chosen = 0,
-            KeyCode::End => self.chosen = last,
+            Key::Ctrl('c') | Key::Char('q') => return false,
+            Key::Esc if !self.curve => return false,
+            Key::Esc => self.curve = false,
+            Key::Char('\n') => self.curve = !self.curve,
+            Key::Up | Key::Char('k') => self.chosen = self.chosen.saturating_sub(1),
+            Key::Down | Key::Char('j') => self.chosen = (self.chosen + 1).min(last),
+            Key::Home => self.chosen = 0,
+            Key::End => self.chosen = last,
             _ => {}
         }
         true
@@ -228,7 +242,6 @@ fn draw_trial(frame: &mut Frame<'_>, area: Rect, trial: &Trial) {
 mod tests {
     #![allow(clippy::expect_used)]
 
-    use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
     use super::*;
@@ -253,16 +266,16 @@ mod tests {
             assert!(table.contains(part), "no {part} in\n{table}");
         }
         let down = |view: &mut View, times: usize| {
-            view.key(KeyCode::Home, false);
-            (0..times).for_each(|_| assert!(view.key(KeyCode::Down, false)));
+            view.key(Key::Home);
+            (0..times).for_each(|_| assert!(view.key(Key::Down)));
         };
         down(&mut view, 0);
-        view.key(KeyCode::Enter, false);
+        view.key(Key::Char('\n'));
         assert!(shown(&view).contains("step 0"), "{}", shown(&view));
         down(&mut view, 2);
         let failed = shown(&view);
         assert!(failed.contains("the gradient norm of step 13 is NaN"), "{failed}");
-        assert!(view.key(KeyCode::Esc, false), "the curve is closed first");
-        assert!(!view.key(KeyCode::Esc, false) && !view.key(KeyCode::Char('q'), false));
+        assert!(view.key(Key::Esc), "the curve is closed first");
+        assert!(!view.key(Key::Esc) && !view.key(Key::Char('q')));
     }
 }
