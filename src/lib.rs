@@ -21,6 +21,7 @@ mod plugins;
 mod progress;
 mod query;
 mod queue;
+mod report;
 mod run;
 mod search;
 mod spark;
@@ -63,6 +64,7 @@ enum Command {
     Table(table::Arguments),
     Plugins(plugins::Arguments),
     Watch(watch::Arguments),
+    Report(report::Arguments),
     Diff(diff::Arguments),
     Chat(chat::Arguments),
     Cache(cache::Arguments),
@@ -115,6 +117,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Table(arguments) => table::main(&arguments),
         Command::Plugins(arguments) => plugins::main(&arguments, registry),
         Command::Watch(arguments) => watch::main(&arguments),
+        Command::Report(arguments) => report::main(&arguments, registry),
         Command::Diff(arguments) => diff::main(&arguments, registry),
         Command::Chat(arguments) => chat::main(&arguments, registry),
         Command::Cache(arguments) => cache::main(&arguments),

@@ -87,8 +87,6 @@ fn losses(at: usize, pair: &LossPair, diff: &Diff) -> String {
 fn scores(pairs: &[ScorePair]) -> String {
     let heads = ["benchmark", "metric", "A", "B", "B − A ± standard error", "p", "n"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
-    let percent =
-        |value: Option<f64>| value.map_or("–".into(), |value| format!("{:.1}", value * 100.0));
     for pair in pairs {
         let of = |value: Option<f64>| {
             value.map_or("–".into(), |value| format!("{:.1}", pair.shown(value)))

@@ -109,8 +109,6 @@ fn sparkline(values: &[f64], range: (f64, f64)) -> String {
 }
 
 fn scores(pairs: &[ScorePair]) -> String {
-    let percent =
-        |value: Option<f64>| value.map_or("–".into(), |value| format!("{:.1}", value * 100.0));
     let heads = ["benchmark", "metric", "A", "B", "B - A", "p", "n"].map(str::to_owned);
     let mut rows = vec![heads];
     for pair in pairs {

@@ -212,7 +212,7 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 
 /// Colours alone don't tell curves apart for everyone, or on paper.
 fn dash(look: usize) -> String {
-    match DASHES[look % DASHES.len()] {
+    match DASHES[(look + look / 8) % DASHES.len()] {
         "" => String::new(),
         dash => format!(" stroke-dasharray=\"{dash}\""),
     }

@@ -3,6 +3,7 @@
 
 pub mod chart;
 pub mod graph;
+pub mod markdown;
 pub mod pictures;
 pub mod scatter;
 
