@@ -15,6 +15,7 @@ mod check;
 mod diff;
 mod export;
 mod file;
+mod forecast;
 mod page;
 mod plan;
 mod plugins;
@@ -22,6 +23,7 @@ mod progress;
 mod query;
 mod queue;
 mod report;
+mod reproduce;
 mod run;
 mod search;
 mod spark;
@@ -58,6 +60,7 @@ enum Command {
     Check(check::Arguments),
     Plan(plan::Arguments),
     Run(run::Arguments),
+    Reproduce(reproduce::Arguments),
     Trace(trace::Arguments),
     Export(export::Arguments),
     Query(query::Arguments),
@@ -111,6 +114,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Check(arguments) => check::main(&arguments, registry),
         Command::Plan(arguments) => plan::main(&arguments, registry),
         Command::Run(arguments) => run::main(&arguments, registry),
+        Command::Reproduce(arguments) => reproduce::main(&arguments, registry),
         Command::Trace(arguments) => trace::main(&arguments, registry),
         Command::Export(arguments) => export::main(&arguments, registry),
         Command::Query(arguments) => query::main(&arguments),

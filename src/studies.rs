@@ -13,8 +13,6 @@ use crate::file::Opened;
 pub struct Planned {
     /// The study's or the experiment's name.
     pub name: String,
-    /// Its file.
-    pub file: String,
     /// When it was planned, RFC 3339, UTC.
     pub planned: String,
     /// Its trials, in order; of a search none, since they are known only as it goes on.
@@ -34,7 +32,7 @@ pub struct PlannedTrial {
 }
 
 /// Writes what a file is going to run.
-pub fn write(opened: &Opened, file: &Path, out: &Path) -> Result<(), RecordError> {
+pub fn write(opened: &Opened, out: &Path) -> Result<(), RecordError> {
     let Some(first) = opened.ready.first() else { return Ok(()) };
     let name = first.table().to_owned();
     let trials = opened.ready.iter().filter(|_| opened.searches.is_empty()).map(|ready| {
@@ -42,7 +40,6 @@ pub fn write(opened: &Opened, file: &Path, out: &Path) -> Result<(), RecordError
         PlannedTrial { trial: trial.clone(), seed: ready.graph.seed }
     });
     let planned = Planned {
-        file: file.display().to_string(),
         planned: record::now(),
         trials: trials.collect(),
         at_most: opened.searches.iter().map(crate::file::Searched::most).sum(),

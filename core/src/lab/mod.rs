@@ -8,6 +8,7 @@
 pub mod cache;
 mod doing;
 mod exam;
+pub mod forecast;
 mod observe;
 pub mod plan;
 pub mod search;
@@ -191,7 +192,7 @@ impl<'a> Lab<'a> {
         forget(&unopened)?;
         let identity = run_identity(&work, labels, &questions);
         let id = identity::hash(&identity);
-        let folder = self.out.join("runs").join(format!("{}-{}", slug(&graph.name), &id[..12]));
+        let folder = run_folder(self.out, graph, &id);
         let _claim = match claim(&folder, Part::Run, watch) {
             Err(LabError::Busy { what }) => return Ok(Ending::Busy(what)),
             claim => claim?,
@@ -322,6 +323,11 @@ fn run_identity(work: &Work<'_>, labels: &Labels, questions: &[Arc<dyn Dataset>]
         identity["generation"] = json!(graph.generation);
     }
     identity
+}
+
+/// Where the run of this identity is kept.
+fn run_folder(out: &Path, graph: &Graph, id: &str) -> PathBuf {
+    out.join("runs").join(format!("{}-{}", slug(&graph.name), &id[..12]))
 }
 
 /// What is known of a run before it begins, apart from its identity.

@@ -4,14 +4,21 @@
 //! ([`Statistic`]s, the first of which is its main one). What several benchmarks share is here: the
 //! rules that judge, one file each, and the statistics.
 
+pub mod anls;
+pub mod choice;
 pub mod pairs;
+pub mod python;
+pub mod relaxed;
 pub mod statistic;
+pub mod text;
+pub mod vqa;
 pub mod yes_no;
 
 use serde::{Deserialize, Serialize};
 
 use crate::data::{AnswerKey, Sample};
 pub use statistic::{Scale, Statistic};
+pub use text::{exact_match, normalise};
 
 /// A question as a scorer sees it.
 #[derive(Debug, Clone, Copy)]
@@ -140,33 +147,9 @@ pub fn by_category<'a>(answers: &[Judged<'a>]) -> Vec<(&'a str, Vec<Judged<'a>>)
     parts.into_iter().collect()
 }
 
-/// Whether a prediction says the answer, case, outer white space and outer punctuation aside.
-#[must_use]
-pub fn exact_match(prediction: &str, answer: &str) -> bool {
-    normalise(prediction) == normalise(answer)
-}
-
-/// Lower case, without white space and ASCII punctuation at the ends. What is nothing but
-/// punctuation keeps it.
-#[must_use]
-pub fn normalise(text: &str) -> String {
-    let text = text.trim();
-    let bare = text.trim_matches(|c: char| c.is_whitespace() || c.is_ascii_punctuation());
-    if bare.is_empty() { text } else { bare }.to_lowercase()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn case_space_and_outer_punctuation_do_not_matter() {
-        assert!(exact_match(" Top left.\n", "top left"));
-        assert!(exact_match("\"T-shirt\"", "t-shirt"));
-        assert!(!exact_match("tshirt", "t-shirt"), "inner punctuation matters");
-        assert!(!exact_match("", "red"));
-        assert!(!exact_match("?", ""), "punctuation alone is not nothing");
-    }
 
     #[test]
     fn the_chance_of_a_mean_is_that_of_a_guess_among_the_choices() {

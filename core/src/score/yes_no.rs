@@ -4,7 +4,7 @@
 //! answer that was understood as neither is wrong, and counts for no class: it lowers accuracy and
 //! leaves precision and recall alone, as in lmms-eval.
 
-use super::{Judged, Scale, Statistic, by_category, mean};
+use super::{Judged, Scale, Statistic, by_category, mean, python};
 
 /// What is right, and what was said.
 type Pair = (bool, Option<bool>);
@@ -33,11 +33,34 @@ pub fn summary(answers: &[Judged<'_>]) -> Vec<Statistic> {
 /// `yes` or `no`, in any case.
 #[must_use]
 pub fn read(text: &str) -> Option<bool> {
-    match text.trim().to_lowercase().as_str() {
+    match python::strip(&text.to_lowercase()) {
         "yes" => Some(true),
         "no" => Some(false),
         _ => None,
     }
+}
+
+/// MME's reading (lmms-eval `tasks/mme/utils.py`): `yes` or `no` within the first four characters,
+/// periods aside; `y` or `n` alone.
+#[must_use]
+pub fn read_beginning(text: &str) -> Option<bool> {
+    let text = python::strip(&text.to_lowercase()).replace('.', "");
+    let beginning: String = text.chars().take(4).collect();
+    match text.as_str() {
+        "y" => Some(true),
+        "n" => Some(false),
+        _ if beginning.contains("yes") => Some(true),
+        _ if beginning.contains("no") => Some(false),
+        _ => None,
+    }
+}
+
+/// POPE's own reading, which LLaVA uses: `no` where the first sentence has the word "no", "No" or
+/// "not", `yes` elsewhere (RUCAIBox/POPE `evaluate.py`).
+#[must_use]
+pub fn read_sentence(text: &str) -> bool {
+    let sentence = text.split('.').next().unwrap_or_default().replace(',', "");
+    !sentence.split(' ').any(|word| ["No", "not", "no"].contains(&word))
 }
 
 /// As [`super::Verdict::parsed`] holds it.
@@ -94,6 +117,19 @@ fn yes_ratio(pairs: &[Pair]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn three_ways_to_read_an_answer() {
+        assert_eq!(read(" Yes\n"), Some(true));
+        assert_eq!(read("Yes."), None);
+        assert_eq!(read_beginning("Yes, it is"), Some(true));
+        assert_eq!(read_beginning("Know"), Some(false), "within four characters");
+        assert_eq!(read_beginning("N."), Some(false));
+        assert_eq!(read_beginning("It is not"), None);
+        assert!(!read_sentence("It is not, I think."));
+        assert!(read_sentence("There is. No dog"));
+        assert!(read_sentence(""));
+    }
 
     #[test]
     fn counts_give_the_textbooks_numbers() {
