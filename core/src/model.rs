@@ -20,6 +20,12 @@ use crate::weights::{Files, Keys, WeightsError, load_files};
 /// Why a model can't be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
+    /// Nothing can be asked of a graph that ends in objectives.
+    #[error("{experiment} has no LLM that could be asked: its graph ends in objectives")]
+    NoLlm {
+        /// The experiment.
+        experiment: String,
+    },
     /// The device has no room, or a plugin broke its promise.
     #[error("node `{node}`: {error}")]
     Build {

@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod cell;
+mod compare;
 mod error;
 mod frame;
 mod frames;
+mod lookup;
 mod paper;
 mod parquet;
 mod query;
@@ -20,9 +22,13 @@ mod store;
 mod table;
 
 pub use cell::Cell;
+pub use compare::{
+    AnswerPair, Comparison, Difference, Flip, Loss, LossPair, ScorePair, compare, loss_curves,
+};
 pub use error::ResultsError;
 pub use frame::{Format, Frame};
 pub use frames::{FramesSummary, build_frames, digest};
+pub use lookup::{RunRef, find_run, run_in, runs};
 pub use paper::{Published, published};
 pub use query::query;
 pub use schema::{AXIS_PREFIX, ColumnSchema, FRAMES_VERSION, Kind, TableSchema, schema};

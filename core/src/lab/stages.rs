@@ -22,7 +22,7 @@ use crate::weights::{self, Bundle, WeightsError};
 
 /// Written last: a stage that has it is done.
 pub(super) const TOTALS: &str = "stage.json";
-const WEIGHTS: &str = "weights.safetensors";
+pub(super) const WEIGHTS: &str = "weights.safetensors";
 const METRICS: &str = "metrics.jsonl";
 
 /// What `stage.json` holds: the totals, and hashes of the files that the stage left.
