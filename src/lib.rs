@@ -13,6 +13,7 @@ mod cache;
 mod check;
 mod export;
 mod file;
+mod findings;
 mod plan;
 mod plugins;
 mod progress;
@@ -55,6 +56,7 @@ enum Command {
     Export(export::Arguments),
     Query(query::Arguments),
     Table(table::Arguments),
+    Findings(findings::Arguments),
     Plugins(plugins::Arguments),
     Cache(cache::Arguments),
     Why(why::Arguments),
@@ -104,6 +106,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Export(arguments) => export::main(&arguments, registry),
         Command::Query(arguments) => query::main(&arguments),
         Command::Table(arguments) => table::main(&arguments),
+        Command::Findings(arguments) => findings::main(&arguments),
         Command::Plugins(arguments) => plugins::main(&arguments, registry),
         Command::Cache(arguments) => cache::main(&arguments),
         Command::Why(arguments) => why::main(&arguments, registry),

@@ -7,6 +7,7 @@
 
 mod cell;
 mod error;
+mod findings;
 mod frame;
 mod frames;
 mod paper;
@@ -21,6 +22,9 @@ mod table;
 
 pub use cell::Cell;
 pub use error::ResultsError;
+pub use findings::{
+    Claim, Evidence, Finding, FindingsFormat, Outcome, Verdict, findings, render_findings,
+};
 pub use frame::{Format, Frame};
 pub use frames::{FramesSummary, build_frames, digest};
 pub use paper::{Published, published};
@@ -28,5 +32,6 @@ pub use query::query;
 pub use schema::{AXIS_PREFIX, ColumnSchema, FRAMES_VERSION, Kind, TableSchema, schema};
 pub use stats::Test;
 pub use table::{
-    RowKind, SpreadOver, Table, TableCell, TableColumn, TableFormat, TableOptions, TableRow, table,
+    RowKind, Significance, SpreadOver, Table, TableCell, TableColumn, TableFormat, TableOptions,
+    TableRow, table,
 };

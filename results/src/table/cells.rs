@@ -52,6 +52,7 @@ pub fn fill(out: &Path, selected: Selected, options: &TableOptions) -> Result<Ta
         rows,
         notes: Vec::new(),
         sql: selected.sql,
+        findings: Vec::new(),
         costs: options.costs,
     };
     table.notes = notes(&table);
@@ -101,9 +102,10 @@ fn cost(trial: &Trial, of: &dyn Fn((f64, f64, f64)) -> f64) -> Option<f64> {
     mean(&trial.costs.iter().map(|&costs| of(costs)).collect::<Vec<_>>())
 }
 
-fn columns(trials: &[Trial]) -> Vec<TableColumn> {
+/// One a benchmark and metric that some trial has, then the mean over them where it says something.
+pub fn columns<'a>(trials: impl IntoIterator<Item = &'a Trial>) -> Vec<TableColumn> {
     let mut largest: BTreeMap<(&str, &str), f64> = BTreeMap::new();
-    for score in trials.iter().flat_map(|trial| &trial.scores) {
+    for score in trials.into_iter().flat_map(|trial| &trial.scores) {
         let size = largest.entry((&score.benchmark, &score.metric)).or_default();
         *size = size.max(score.value.abs());
     }
@@ -173,6 +175,18 @@ fn score_cell(scores: &[&Score]) -> Option<TableCell> {
     let spread = if values.len() == 1 { one_seed() } else { over_seeds(&values) };
     let samples = scores.first().map_or(0, |s| s.n);
     Some(cell(mean(&values)?, spread, values.len(), samples))
+}
+
+/// Whether a trial has a score of a column.
+pub fn has(trial: &Trial, column: &TableColumn) -> bool {
+    !of_column(trial, column, false).is_empty()
+}
+
+/// A trial's mean over columns, of the seeds that have them all.
+pub fn mean_over(trial: &Trial, columns: &[&TableColumn]) -> Option<f64> {
+    let parts: Vec<Vec<&Score>> =
+        columns.iter().map(|column| of_column(trial, column, false)).collect();
+    mean_cell(trial, &parts).map(|cell| cell.value)
 }
 
 /// The mean over benchmarks, of the seeds that have them all.

@@ -46,7 +46,8 @@ pub struct Score {
 
 /// Everything that the table of `name` needs, except samples.
 pub fn select(out: &Path, name: &str) -> Result<Selected, ResultsError> {
-    let column = selecting_column(out, name)?;
+    let (column, name) = selecting(out, name)?;
+    let name = name.as_str();
     let condition = format!("{column} = {}", quoted(name));
     let runs = query(out, &format!("SELECT * FROM runs WHERE {condition} ORDER BY started, run"))?;
     let (mut trials, notes) = trials(&runs);
@@ -67,7 +68,9 @@ pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-fn selecting_column(out: &Path, name: &str) -> Result<&'static str, ResultsError> {
+/// The column and value that select the runs of `name`: a study, else an experiment, else the only study
+/// that is named after the table `name` ("fusion": mini-fusion).
+fn selecting(out: &Path, name: &str) -> Result<(&'static str, String), ResultsError> {
     let frame =
         query(out, "SELECT DISTINCT study, experiment FROM runs ORDER BY study, experiment")?;
     let names = Rows::new(&frame);
@@ -76,10 +79,15 @@ fn selecting_column(out: &Path, name: &str) -> Result<&'static str, ResultsError
     };
     let (studies, experiments) = (column("study"), column("experiment"));
     if studies.contains(name) {
-        return Ok("study");
+        return Ok(("study", name.to_owned()));
     }
     if experiments.contains(name) {
-        return Ok("experiment");
+        return Ok(("experiment", name.to_owned()));
+    }
+    let after: Vec<&String> =
+        studies.iter().filter(|study| study.ends_with(&format!("-{name}"))).collect();
+    if let [only] = after[..] {
+        return Ok(("study", only.clone()));
     }
     let known: BTreeSet<String> = studies.into_iter().chain(experiments).collect();
     let nearest = nearest(name, known.iter().map(String::as_str));

@@ -3,6 +3,7 @@
 use super::notes::{ONE_SEED, UNSURE, from_one_seed, unsure};
 use super::{RowKind, SpreadOver, Table, TableCell, TableColumn, TableRow};
 use crate::cell::{Cell, csv_field};
+use crate::findings::below;
 
 /// GitHub's Markdown, notes as a list.
 pub fn markdown(table: &Table) -> String {
@@ -21,7 +22,7 @@ pub fn markdown(table: &Table) -> String {
         out += &line(texts(table, index, row));
     }
     let notes: String = table.notes.iter().map(|note| format!("- {note}\n")).collect();
-    format!("{out}\n{notes}")
+    format!("{out}\n{notes}{}", below::markdown(&table.findings))
 }
 
 /// A `tabular` for the booktabs package.
@@ -50,7 +51,7 @@ pub fn latex(table: &Table) -> String {
     for note in &table.notes {
         out += &format!("{}\\par\n", tex(note));
     }
-    out + "\\end{minipage}\n"
+    out + &below::latex(&table.findings) + "\\end{minipage}\n"
 }
 
 /// One line a cell, in the benchmark's own scale (published numbers: as published).
@@ -267,7 +268,8 @@ pub fn p_text(p: f64) -> String {
     if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }
 }
 
-fn tex(text: &str) -> String {
+/// Text with what LaTeX would read as a command escaped.
+pub fn tex(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
