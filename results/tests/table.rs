@@ -188,6 +188,22 @@ fn a_metric_that_is_not_the_mean_of_its_samples_is_tested_over_seeds_only() {
 }
 
 #[test]
+fn tables_show_the_main_metric_and_say_what_could_not_be_judged() {
+    let results = fusion();
+    let score = |metric: &str, value: f64, main: bool| {
+        json!({"benchmark": "mini-pope", "metric": metric, "value": value, "n": 10, "blind": false,
+               "standard_error": null, "main": main, "undecided": 3})
+    };
+    let scores = json!([score("f1", 0.8, true), score("recall", 0.7, false)]);
+    results.edit("LlavaHr-0", json!({"scores": scores}));
+    let table = table(results.out(), "fusion", &TableOptions::default()).unwrap();
+    let shown = table.columns.iter().filter(|c| c.benchmark == "mini-pope");
+    assert_eq!(shown.map(|c| c.metric.as_str()).collect::<Vec<_>>(), ["f1"]);
+    let note = "Undecided: LlavaHr(), mini-pope: 3 answers (n = 10)";
+    assert!(table.notes.iter().any(|n| n.starts_with(note)), "{:?}", table.notes);
+}
+
+#[test]
 fn unfinished_runs_and_repeated_seeds_count_once_and_are_named() {
     let results = fusion();
     results.edit("LlavaHr-2", json!({"status": "failed", "error": "out of memory"}));

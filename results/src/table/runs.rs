@@ -42,6 +42,7 @@ pub struct Score {
     pub value: f64,
     pub n: usize,
     pub standard_error: Option<f64>,
+    pub undecided: usize,
 }
 
 /// Everything that the table of `name` needs, except samples.
@@ -50,16 +51,17 @@ pub fn select(out: &Path, name: &str) -> Result<Selected, ResultsError> {
     let name = name.as_str();
     let condition = format!("{column} = {}", quoted(name));
     let runs = query(out, &format!("SELECT * FROM runs WHERE {condition} ORDER BY started, run"))?;
-    let (mut trials, notes) = trials(&runs);
+    let (mut trials, mut notes) = trials(&runs);
     // Trials that run side by side start in any order; places in several studies mean nothing.
     if column == "study" {
         trials.sort_by_key(|trial| (trial.position.is_none(), trial.position));
     }
     let sql = format!(
         "SELECT scores.* FROM scores JOIN runs ON scores.run = runs.run \
-         WHERE {condition} AND status = 'done'"
+         WHERE {condition} AND status = 'done' AND main"
     );
     attach_scores(&mut trials, &query(out, &sql)?);
+    notes.extend(undecided(&trials));
     Ok(Selected { name: name.to_owned(), trials, notes, sql })
 }
 
@@ -184,6 +186,7 @@ fn attach_scores(trials: &mut [Trial], frame: &Frame) {
             value,
             n: table.int(row, "n").unwrap_or_default().max(0) as usize,
             standard_error: table.float(row, "standard_error"),
+            undecided: table.int(row, "n_undecided").unwrap_or_default().max(0) as usize,
         });
     }
     for trial in trials {
@@ -196,6 +199,30 @@ fn attach_scores(trials: &mut [Trial], frame: &Frame) {
             ))
         });
     }
+}
+
+/// What a benchmark's rules could not judge, over the seeds of each trial.
+fn undecided(trials: &[Trial]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for trial in trials {
+        let mut counts: BTreeMap<(&str, bool), (usize, usize)> = BTreeMap::new();
+        for score in &trial.scores {
+            let count = counts.entry((&score.benchmark, score.blind)).or_default();
+            count.0 += score.undecided;
+            count.1 += score.n;
+        }
+        for ((benchmark, blind), (count, n)) in counts {
+            let blind = if blind { ", blind" } else { "" };
+            if count > 0 {
+                let trial = &trial.name;
+                notes.push(format!(
+                    "Undecided: {trial}, {benchmark}{blind}: {count} answers (n = {n}) that the \
+                     benchmark's rules can't judge; they score 0."
+                ));
+            }
+        }
+    }
+    notes
 }
 
 /// A frame's rows with cells by column name.
