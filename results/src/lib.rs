@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod cell;
+mod describe;
 mod error;
 mod findings;
 mod frame;
 mod frames;
 mod paper;
 mod parquet;
+mod publish;
 mod query;
 mod rows;
 mod runs;
@@ -21,13 +23,15 @@ mod store;
 mod table;
 
 pub use cell::Cell;
+pub use describe::describe;
 pub use error::ResultsError;
 pub use findings::{
-    Claim, Evidence, Finding, FindingsFormat, Outcome, Verdict, findings, render_findings,
+    Claim, Evidence, Finding, FindingsFormat, Outcome, Verdict, findings, render_findings, studies,
 };
 pub use frame::{Format, Frame};
 pub use frames::{FramesSummary, build_frames, digest};
 pub use paper::{Published, published};
+pub use publish::{Publication, publication, publish};
 pub use query::query;
 pub use schema::{AXIS_PREFIX, ColumnSchema, FRAMES_VERSION, Kind, TableSchema, schema};
 pub use stats::Test;

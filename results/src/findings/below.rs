@@ -29,7 +29,7 @@ pub fn latex(findings: &[Finding]) -> String {
 
 fn line(finding: &Finding) -> String {
     let evidence = match &finding.outcome {
-        Outcome::NoRuns { command } => format!("no runs; `{command}` makes them"),
+        Outcome::NoRuns { command } => format!("`{command}` makes them"),
         Outcome::Missing { what } => what.clone(),
         Outcome::Tested(evidence) => {
             let p = evidence.significance.as_ref().map_or("no test".to_owned(), |t| p_text(t.p));

@@ -20,7 +20,7 @@ pub struct Claim {
     pub source: String,
     /// "primary", "two-secondary" or "single-secondary": as of [`crate::Published`].
     pub confidence: String,
-    /// The paper's numbers, the greater side first, where they are known.
+    /// The paper's numbers, the greater side first, where they are known: from one review.
     #[serde(default)]
     pub published: Option<String>,
     /// The benchmarks that it speaks of; of all where there are none.
@@ -64,6 +64,8 @@ pub enum Value {
     Nth(usize),
     /// A set of so many experts: `clip+sam` are two.
     Size(usize),
+    /// What ends so.
+    EndsWith(String),
     /// Any, and rows that differ in it are compared.
     Any,
 }
@@ -77,6 +79,7 @@ impl Value {
             Value::OneOf(names) => names.iter().any(|name| same_name(value, name)),
             Value::Nth(place) => all.get(*place).is_some_and(|known| known == value),
             Value::Size(size) => value.split('+').count() == *size,
+            Value::EndsWith(end) => value.ends_with(end.as_str()),
             Value::Any => true,
         }
     }
@@ -89,18 +92,38 @@ impl Value {
             Value::OneOf(names) => format!("{axis} {}", names.join(" or ")),
             Value::Nth(place) => format!("a value of {axis} at place {}", place + 1),
             Value::Size(size) => format!("{size} {axis}"),
+            Value::EndsWith(end) => format!("{axis} that ends in {end}"),
             Value::Any => format!("any {axis}"),
         }
     }
+}
+
+/// Where a published row of a study stands.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    pub table: String,
+    pub row: String,
+    #[serde(rename = "is")]
+    pub rows: RowsOf,
+}
+
+const PLACES: &str = include_str!("../../paper/rows.ron");
+
+/// Every place of a published row; the file is ours, and a test holds that it is read.
+pub fn places() -> Vec<Place> {
+    options().from_str(PLACES).unwrap_or_default()
 }
 
 const CLAIMS: &str = include_str!("../../paper/findings.ron");
 
 /// Every claim, in the order of the paper. The file is ours, and a test holds that it is read.
 pub fn claims() -> Vec<Claim> {
-    let options =
-        ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
-    options.from_str(CLAIMS).unwrap_or_default()
+    options().from_str(CLAIMS).unwrap_or_default()
+}
+
+fn options() -> ron::Options {
+    ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME)
 }
 
 #[cfg(test)]
@@ -121,6 +144,17 @@ mod tests {
             assert!(known.contains(&claim.confidence.as_str()), "{}", claim.id);
             // A contrast: as much is added as is taken away.
             assert_eq!(claim.more.len(), claim.less.len(), "{}", claim.id);
+        }
+    }
+
+    #[test]
+    fn every_place_is_read_and_names_a_published_row() {
+        let places = places();
+        assert_eq!(places.len(), PLACES.matches("(table: ").count());
+        let published = crate::published();
+        for place in places {
+            let known = published.iter().any(|p| p.table == place.table && p.row == place.row);
+            assert!(known, "{} {}", place.table, place.row);
         }
     }
 

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 pub use claims::Claim;
+pub(crate) use rows::place_of;
 use rows::{Studies, compared};
 pub use text::{FindingsFormat, render_findings};
 
@@ -156,13 +157,17 @@ fn scale(study: &str, table: &str) -> Option<String> {
     (rest.is_empty() || rest.ends_with('-')).then(|| rest.to_owned())
 }
 
-/// The names of all studies, none where nothing has run.
-fn studies(out: &Path) -> Result<Vec<String>, ResultsError> {
+/// The names of all studies with a finished run, sorted; none where nothing has run.
+///
+/// # Errors
+/// What [`crate::query`] returns.
+pub fn studies(out: &Path) -> Result<Vec<String>, ResultsError> {
     let sql = "SELECT DISTINCT study FROM runs WHERE status = 'done' ORDER BY study";
     let frame = match query(out, sql) {
         Err(ResultsError::NoRuns { .. }) => return Ok(Vec::new()),
         frame => frame?,
     };
+    // Runs of no study have a null there.
     let name = |row: Vec<Cell>| match row.into_iter().next() {
         Some(Cell::Text(name)) => Some(name),
         _ => None,
@@ -255,5 +260,5 @@ fn spoken_of(claim: &Claim, trials: &[&Trial]) -> Vec<TableColumn> {
         claim.benchmarks.is_empty() || claim.benchmarks.iter().any(same)
     };
     let columns = columns(trials.iter().copied()).into_iter();
-    columns.filter(|column| column.percent && !column.is_mean && named(column)).collect()
+    columns.filter(|column| column.maximum.is_some() && !column.is_mean && named(column)).collect()
 }

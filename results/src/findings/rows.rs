@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::claims::{Claim, RowsOf};
+use super::claims::{Claim, RowsOf, places};
 use crate::table::{Selected, Trial};
 
 /// The studies of one scale, by the table that each belongs to.
@@ -72,21 +72,33 @@ pub fn compared<'a>(
 
 /// The finished trials of a study that have the axes' values.
 fn candidates<'a>(rows: &RowsOf, study: &'a Selected) -> Vec<&'a Trial> {
-    let values = |axis: &str| -> Vec<String> {
-        let mut all: Vec<String> = Vec::new();
-        for value in study.trials.iter().filter_map(|trial| trial.axes.get(axis)) {
-            if !all.contains(value) {
-                all.push(value.clone());
-            }
-        }
-        all
-    };
-    let admitted = |trial: &&Trial| {
-        rows.axes.iter().all(|(axis, wanted)| {
-            trial.axes.get(axis).is_some_and(|value| wanted.admits(value, &values(axis)))
+    let finished = study.trials.iter().filter(|trial| !trial.runs.is_empty());
+    finished.filter(|trial| rows.admits(trial, &study.trials)).collect()
+}
+
+impl RowsOf {
+    /// Whether a trial has the axes' values; `all` are the trials of its study.
+    pub fn admits(&self, trial: &Trial, all: &[Trial]) -> bool {
+        self.axes.iter().all(|(axis, wanted)| {
+            trial.axes.get(axis).is_some_and(|value| wanted.admits(value, &values(axis, all)))
         })
-    };
-    study.trials.iter().filter(|trial| !trial.runs.is_empty()).filter(admitted).collect()
+    }
+}
+
+/// The values of an axis, in the order of the study.
+fn values(axis: &str, trials: &[Trial]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for value in trials.iter().filter_map(|trial| trial.axes.get(axis)) {
+        if !all.contains(value) {
+            all.push(value.clone());
+        }
+    }
+    all
+}
+
+/// Which trials a published row of a study is about; None where it is matched by its name.
+pub fn place_of(table: &str, row: &str) -> Option<RowsOf> {
+    places().into_iter().find(|place| place.table == table && place.row == row).map(|p| p.rows)
 }
 
 /// All of them, or the best.

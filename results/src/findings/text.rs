@@ -82,7 +82,7 @@ pub(super) fn notes(findings: &[Finding]) -> String {
             tested as f64 * 0.05
         );
     }
-    if findings.iter().any(|finding| finding.claim.confidence == "single-secondary") {
+    if findings.iter().any(|finding| paper(finding).contains(SINGLE)) {
         out += &format!(
             "- {SINGLE} Read in one review of the paper only: the direction, not the number.\n"
         );
@@ -104,10 +104,11 @@ pub(super) fn statement(finding: &Finding) -> String {
 
 pub(super) fn paper(finding: &Finding) -> String {
     let claim = &finding.claim;
-    let mark = if claim.confidence == "single-secondary" { SINGLE } else { "" };
-    let numbers = claim.published.as_ref().map(|text| format!("{text}{mark}; "));
-    let place = if numbers.is_some() { String::new() } else { mark.to_owned() };
-    format!("{}{}{place}", numbers.unwrap_or_default(), claim.place)
+    // Where two reviews agree in the words, one alone has the numbers.
+    let numbers = claim.published.as_ref().map(|text| format!("{text}{SINGLE}; "));
+    let alone = numbers.is_none() && claim.confidence == "single-secondary";
+    let mark = if alone { SINGLE } else { "" };
+    format!("{}{}{mark}", numbers.unwrap_or_default(), claim.place)
 }
 
 /// In points of percent.

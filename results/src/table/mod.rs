@@ -54,14 +54,19 @@ pub struct Table {
 }
 
 /// One column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TableColumn {
     /// The benchmark, or `mean`.
     pub benchmark: String,
     /// Its metric.
     pub metric: String,
-    /// Whether every score lies in -1..1, so that it reads as percent.
+    /// Whether the best score is 1, so that it reads as percent.
     pub percent: bool,
+    /// The best score: 1 where the benchmark tells none and all lie in -1..1; None where nothing is
+    /// known of the scale, so that no mean over columns can be had.
+    pub maximum: Option<f64>,
+    /// What a guess is expected to score, where the benchmark tells.
+    pub chance: Option<f64>,
     /// Whether this is the mean over the other columns.
     pub is_mean: bool,
 }
@@ -77,6 +82,8 @@ pub enum RowKind {
     Difference,
     /// What was published for it.
     Published,
+    /// Of no trial: what a guess is expected to score.
+    Chance,
 }
 
 /// One row.

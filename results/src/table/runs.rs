@@ -43,6 +43,10 @@ pub struct Score {
     pub n: usize,
     pub standard_error: Option<f64>,
     pub undecided: usize,
+    /// What a guess is expected to score, where known.
+    pub chance: Option<f64>,
+    /// The best value, where known.
+    pub maximum: Option<f64>,
 }
 
 /// Everything that the table of `name` needs, except samples.
@@ -187,6 +191,8 @@ fn attach_scores(trials: &mut [Trial], frame: &Frame) {
             n: table.int(row, "n").unwrap_or_default().max(0) as usize,
             standard_error: table.float(row, "standard_error"),
             undecided: table.int(row, "n_undecided").unwrap_or_default().max(0) as usize,
+            chance: table.float(row, "chance"),
+            maximum: table.float(row, "maximum"),
         });
     }
     for trial in trials {
