@@ -22,6 +22,7 @@ mod query;
 mod queue;
 mod reproduce;
 mod run;
+mod sample;
 mod search;
 mod table;
 mod trace;
@@ -53,6 +54,7 @@ struct Arguments {
 enum Command {
     Check(check::Arguments),
     Plan(plan::Arguments),
+    Sample(sample::Arguments),
     Run(run::Arguments),
     Reproduce(reproduce::Arguments),
     Trace(trace::Arguments),
@@ -104,6 +106,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
     match command {
         Command::Check(arguments) => check::main(&arguments, registry),
         Command::Plan(arguments) => plan::main(&arguments, registry),
+        Command::Sample(arguments) => sample::main(&arguments, registry),
         Command::Run(arguments) => run::main(&arguments, registry),
         Command::Reproduce(arguments) => reproduce::main(&arguments, registry),
         Command::Trace(arguments) => trace::main(&arguments, registry),

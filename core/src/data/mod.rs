@@ -3,7 +3,6 @@
 pub mod annotations;
 pub mod preprocess;
 pub mod resample;
-pub mod sheet;
 
 use std::fmt::Debug;
 use std::path::PathBuf;
