@@ -15,6 +15,7 @@ mod check;
 mod diff;
 mod export;
 mod file;
+mod findings;
 mod forecast;
 mod page;
 mod plan;
@@ -67,6 +68,7 @@ enum Command {
     Export(export::Arguments),
     Query(query::Arguments),
     Table(table::Arguments),
+    Findings(findings::Arguments),
     Plugins(plugins::Arguments),
     Watch(watch::Arguments),
     Report(report::Arguments),
@@ -122,6 +124,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Export(arguments) => export::main(&arguments, registry),
         Command::Query(arguments) => query::main(&arguments),
         Command::Table(arguments) => table::main(&arguments),
+        Command::Findings(arguments) => findings::main(&arguments),
         Command::Plugins(arguments) => plugins::main(&arguments, registry),
         Command::Watch(arguments) => watch::main(&arguments),
         Command::Report(arguments) => report::main(&arguments, registry),

@@ -33,7 +33,7 @@ main { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr
 article { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: .8rem; overflow-wrap: anywhere; }
 figure { position: relative; margin: 0 0 .6rem; line-height: 0; }
-figure img { width: 100%; border-radius: 4px; }
+figure img { width: 100%; height: auto; border-radius: 4px; }
 figure svg { position: absolute; inset: 0; width: 100%; height: 100%; display: none; }
 #marks:checked ~ section svg { display: block; }
 polygon { fill: none; stroke: var(--mark); stroke-width: 2; vector-effect: non-scaling-stroke; }
