@@ -194,11 +194,13 @@ fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (trained, frozen) = self.parameters();
-        writeln!(
-            f,
-            "stage {}: batch {}, {} visual tokens, sequences of up to {}",
-            self.stage, self.batch, self.visual_tokens, self.length
-        )?;
+        write!(f, "stage {}: batch {}", self.stage, self.batch)?;
+        // Objectives read no sequences.
+        if self.length > 0 {
+            let (tokens, length) = (self.visual_tokens, self.length);
+            write!(f, ", {tokens} visual tokens, sequences of up to {length}")?;
+        }
+        writeln!(f)?;
         let rows: Vec<[String; 6]> = self.nodes.iter().map(Planned::row).collect();
         let head = ["node", "plugin", "from", "output", "parameters", "in this stage"];
         let widths: Vec<usize> = (0..6)
