@@ -21,6 +21,7 @@ mod query;
 mod queue;
 mod reproduce;
 mod run;
+mod sample;
 mod search;
 mod table;
 mod trace;
@@ -52,6 +53,7 @@ struct Arguments {
 enum Command {
     Check(check::Arguments),
     Plan(plan::Arguments),
+    Sample(sample::Arguments),
     Run(run::Arguments),
     Reproduce(reproduce::Arguments),
     Trace(trace::Arguments),
@@ -102,6 +104,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
     match command {
         Command::Check(arguments) => check::main(&arguments, registry),
         Command::Plan(arguments) => plan::main(&arguments, registry),
+        Command::Sample(arguments) => sample::main(&arguments, registry),
         Command::Run(arguments) => run::main(&arguments, registry),
         Command::Reproduce(arguments) => reproduce::main(&arguments, registry),
         Command::Trace(arguments) => trace::main(&arguments, registry),

@@ -4,7 +4,6 @@ pub mod annotations;
 pub mod frame;
 pub mod preprocess;
 pub mod resample;
-pub mod sheet;
 
 use std::fmt::Debug;
 use std::path::PathBuf;
