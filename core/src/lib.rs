@@ -4,6 +4,7 @@
 //! (what a stage does), `model` (tensors), `train` and `evaluate` (numbers), `lab` (all of it, with
 //! nothing done twice). No concrete plugin and no data frame is known here.
 
+pub mod chat;
 pub mod data;
 pub mod evaluate;
 pub mod features;

@@ -174,7 +174,7 @@ fn text(graph: &Graph) -> TextSpec {
         template: Template::Mini,
         max_length: 128,
         too_long: TooLong::Error,
-        visual_tokens: graph.visual_tokens(),
+        visual: graph.visual(),
         asks: graph.reads_questions(),
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use eagle_core::data::annotations::{Annotations, Glyph, Object};
+use eagle_core::data::tiles::{Layout, Thumbnail};
 use eagle_core::nn::Store;
 use eagle_core::registry::{
     Backbone, Configured, EncoderConfig, Features, Fusion, Kind, MapShape, NoTap, Plugin, Registry,
@@ -101,9 +102,19 @@ struct Built {
     forward: Box<dyn Fn() -> Result<Tensor>>,
 }
 
-/// The input of projectors: `Identity` takes the LLM's width only.
+/// The input of projectors, on a grid of 6 x 6: some take the LLM's width only.
 fn tokens(text: &str) -> TokensShape {
-    TokensShape { tokens: 9, width: if text.starts_with("Identity") { LLM_WIDTH } else { 8 } }
+    let as_it_is = ["Identity", "PackTiles"].iter().any(|name| text.starts_with(name));
+    TokensShape { tokens: 36, width: if as_it_is { LLM_WIDTH } else { 8 } }
+}
+
+/// The tiles of two pictures, one of which is padded: five in all.
+fn layouts() -> [Layout; 2] {
+    let first = Some(Thumbnail::First);
+    [
+        Layout { rows: 1, columns: 2, thumbnail: first, padded: Some((40, 15)) },
+        Layout { rows: 1, columns: 1, thumbnail: Some(Thumbnail::Last), padded: None },
+    ]
 }
 
 fn build(text: &str) -> Built {
@@ -132,6 +143,8 @@ fn build(text: &str) -> Built {
         Plugin::Fusion(config) => {
             let inputs = experts();
             let shape = config.output(&inputs).expect("a promise");
+            let lie = config.grid(&inputs).is_none_or(|(h, w)| h * w == shape.tokens);
+            assert!(lie, "{text}: {} tokens on {:?}", shape.tokens, config.grid(&inputs));
             let module = config.build(&inputs, &mut store.root()).expect("a module");
             Built {
                 params: store.into_params(),
@@ -147,6 +160,18 @@ fn build(text: &str) -> Built {
             let shape = config.output(input, LLM_WIDTH).expect("a promise");
             let module = config.build(input, LLM_WIDTH, &mut store.root()).expect("a module");
             assert_eq!(shape.width, LLM_WIDTH, "{text}: the LLM can't read it");
+            let grid = config.grid(Some((6, 6))).expect("a grid");
+            let lie = grid.is_none_or(|(h, w)| h * w == shape.tokens);
+            assert!(lie, "{text}: {} tokens on {grid:?}", shape.tokens);
+            if let Some(packing) = config.packs() {
+                let count = |layout: &Layout| layout.sequence((6, 6), packing).len();
+                let tokens = random(&[5, 36, LLM_WIDTH], 1);
+                return Built {
+                    params: store.into_params(),
+                    promise: [1, layouts().iter().map(count).sum(), LLM_WIDTH],
+                    forward: Box::new(move || module.pack(&tokens, &layouts(), (6, 6))),
+                };
+            }
             Built {
                 params: store.into_params(),
                 promise: [BATCH, shape.tokens, shape.width],

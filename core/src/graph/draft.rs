@@ -11,7 +11,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::configure::{Known, configure};
 use super::exams::Exams;
 use super::reach::Reach;
-use super::{Graph, Node, Port, Source, Stage};
+use super::{Graph, Node, Port, Source, Stage, Tiling};
 use crate::nn::ParamShape;
 use crate::registry::{Cost, Kind, Plugin, Registry};
 use crate::spec::{Experiment, NodeSpec, Problem, Weights};
@@ -62,6 +62,9 @@ pub(super) enum Input {
 /// What is known of a node once its inputs are.
 pub(super) struct Built {
     pub output: Port,
+    pub tiling: Tiling,
+    /// The grid on which its tokens, or those of a tile, lie.
+    pub grid: Option<(usize, usize)>,
     pub cost: Cost,
     pub params: Vec<ParamShape>,
 }
@@ -82,7 +85,7 @@ impl<'a> Draft<'a> {
             built: None,
         };
         let nodes = experiment.nodes.iter().map(part).collect();
-        Draft {
+        let mut draft = Draft {
             experiment,
             nodes,
             problems,
@@ -91,7 +94,9 @@ impl<'a> Draft<'a> {
             lost: Vec::new(),
             circle: Vec::new(),
             gaps: Vec::new(),
-        }
+        };
+        super::tiles::cut(&mut draft);
+        draft
     }
 
     /// The first node of this id.
@@ -101,7 +106,11 @@ impl<'a> Draft<'a> {
 
     /// The node into which a fusion injects.
     pub fn injected(&self, fusion: usize) -> Option<usize> {
-        let part = &self.nodes[fusion];
+        self.injects(&self.nodes[fusion])
+    }
+
+    /// The node into which this one injects.
+    pub fn injects(&self, part: &Part<'_>) -> Option<usize> {
         let Some(Plugin::Fusion(config)) = part.known.as_ref()?.config.as_ref() else {
             return None;
         };
@@ -198,6 +207,8 @@ fn node(part: &Part<'_>) -> Option<Node> {
         identity: known.identity.clone(),
         inputs: part.inputs.iter().map(source).collect::<Option<_>>()?,
         output: built.output.clone(),
+        tiling: built.tiling,
+        grid: built.grid,
         params: built.params.clone(),
         cost: built.cost,
         weights: part.spec.weights.value.clone(),

@@ -13,6 +13,7 @@ mod reach;
 mod shapes;
 mod stages;
 mod study;
+mod tiles;
 mod view;
 mod weights;
 
@@ -23,6 +24,7 @@ use std::sync::Arc;
 pub use study::{LinkedStudy, link_study};
 
 use petgraph::graph::{DiGraph, NodeIndex};
+use serde::Serialize;
 
 use crate::nn::ParamShape;
 use crate::registry::{
@@ -87,8 +89,12 @@ pub struct Node {
     pub identity: serde_json::Value,
     /// What it reads, in the order of `from`.
     pub inputs: Vec<Source>,
-    /// What it gives.
+    /// What it gives: for each tile, where tiles are pictures of their own.
     pub output: Port,
+    /// Whether they are.
+    pub tiling: Tiling,
+    /// The grid on which its tokens, or those of a tile, lie: (rows, columns).
+    pub grid: Option<(usize, usize)>,
     /// Its parameters.
     pub params: Vec<ParamShape>,
     /// What a forward pass costs per sample; an LLM's over its whole context.
@@ -106,6 +112,26 @@ pub enum Source {
     Text,
     /// Another node's output.
     Node(NodeIndex),
+}
+
+/// What a node's output stands for, where pictures are cut in ways that depend on them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tiling {
+    /// A whole picture, or something else.
+    #[default]
+    Whole,
+    /// One of its tiles.
+    Tile,
+    /// All its tiles, packed to one sequence whose length depends on the picture.
+    Packed,
+}
+
+impl Tiling {
+    /// Whether it is a whole picture.
+    pub fn is_whole(&self) -> bool {
+        *self == Tiling::Whole
+    }
 }
 
 /// What a node gives.
@@ -236,6 +262,7 @@ fn linked(
 ) -> Result<Graph, Vec<Problem>> {
     let mut draft = draft::Draft::of(experiment, registry);
     names::connect(&mut draft);
+    tiles::agree(&mut draft);
     shapes::flow(&mut draft, context);
     let reach = reach::sinks(&mut draft);
     let stages = stages::stages(&mut draft, registry, &reach);

@@ -4,7 +4,8 @@ use petgraph::graph::NodeIndex;
 use serde::Serialize;
 use serde::ser::Serializer;
 
-use super::{Graph, Port, Source};
+use super::{Graph, Port, Source, Tiling};
+use crate::data::tiles::{Tiles, VisualTokens};
 use crate::registry::{LlmConfig, MapShape, Plugin, TokensShape};
 
 impl Graph {
@@ -71,10 +72,46 @@ impl Graph {
         self.dag[index].inputs.iter().filter_map(tokens).collect()
     }
 
-    /// Visual tokens per image, as the LLM reads them.
+    /// Visual tokens per image, as the LLM reads them; the most where that depends on the image.
     pub fn visual_tokens(&self) -> usize {
-        let inputs = self.llm.map(|llm| self.token_inputs(llm));
-        inputs.iter().flatten().map(|input| input.tokens).sum()
+        self.visual().most()
+    }
+
+    /// The visual tokens of each image, as the LLM reads them.
+    pub fn visual(&self) -> VisualTokens {
+        let Some(llm) = self.llm else { return VisualTokens::fixed(0) };
+        let nodes = self.dag[llm].inputs.iter();
+        let mut nodes = nodes.filter_map(|source| match source {
+            Source::Node(node) => Some(&self.dag[*node]),
+            Source::Image | Source::Text => None,
+        });
+        let each = self.token_inputs(llm).iter().map(|input| input.tokens).sum();
+        match (nodes.next(), self.tiles()) {
+            (Some(node), Some(tiles)) => {
+                let packing = match &node.plugin {
+                    Plugin::Projector(config) => config.packs(),
+                    _ => None,
+                };
+                VisualTokens { each, tiles: Some(tiles), packed: packing.zip(node.grid) }
+            }
+            _ => VisualTokens::fixed(each),
+        }
+    }
+
+    /// How pictures are cut, where that depends on them: then all encoders agree.
+    pub fn tiles(&self) -> Option<Tiles> {
+        self.dag.node_weights().find_map(|node| match &node.plugin {
+            Plugin::Encoder(config) => config.image().adaptive().cloned(),
+            _ => None,
+        })
+    }
+
+    /// The most tiles of a picture that are pictures of their own to a node; else 1.
+    pub fn tiles_at(&self, index: NodeIndex) -> usize {
+        match (self.dag[index].tiling, self.tiles()) {
+            (Tiling::Tile, Some(tiles)) => tiles.range().1,
+            _ => 1,
+        }
     }
 
     /// The width of the LLM's token embeddings.

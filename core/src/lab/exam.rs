@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::work::{Work, usable};
+use super::work::{tokenizer, usable};
 use super::{LabError, Observer};
 use crate::data::Dataset;
 use crate::evaluate::{self, Exam};
 use crate::graph::Graph;
 use crate::measure::{Measurement, measure};
+use crate::model::ModelError;
 use crate::record::{self, Score};
-use crate::text::TooLong;
+use crate::text::{Tokenizer, TooLong};
 use crate::train::loader::TextSpec;
 
 /// The predictions and the scores of one benchmark; found again if they were made before a kill.
@@ -113,14 +114,24 @@ fn questions(graph: &Graph, base: &Path) -> Result<Vec<Arc<dyn Dataset>>, LabErr
     graph.benchmarks.iter().map(open).collect()
 }
 
-/// How questions become sequences; `None` without an LLM.
-pub(super) fn exam_text(work: &Work<'_>) -> Option<TextSpec> {
-    Some(TextSpec {
-        tokenizer: work.tokenizer.clone()?,
-        template: work.graph.template,
-        max_length: work.graph.exam_length(),
+/// How the questions that are put to an experiment's model become sequences. Its relative paths
+/// start at `base`.
+///
+/// # Errors
+/// It has no LLM, or the LLM's tokenizer can't be loaded.
+pub fn asked(graph: &Graph, base: &Path) -> Result<TextSpec, ModelError> {
+    let none = || ModelError::NoLlm { experiment: graph.name.clone() };
+    Ok(exam_text(graph, tokenizer(graph, base)?.ok_or_else(none)?))
+}
+
+/// How questions become sequences.
+pub(super) fn exam_text(graph: &Graph, tokenizer: Arc<Tokenizer>) -> TextSpec {
+    TextSpec {
+        tokenizer,
+        template: graph.template,
+        max_length: graph.exam_length(),
         too_long: TooLong::Error,
-        visual_tokens: work.graph.visual_tokens(),
-        asks: work.graph.reads_questions(),
-    })
+        visual: graph.visual(),
+        asks: graph.reads_questions(),
+    }
 }

@@ -8,6 +8,7 @@ use super::exam::Exams;
 use super::work::{self, Opened, Work};
 use super::{LabError, Labels, run_folder, run_identity, stages};
 use crate::graph::Graph;
+use crate::identity;
 use crate::nn::kernels::gemm::{Mat, gemm};
 use crate::record::{Manifest, Status};
 use crate::schedule;
@@ -50,7 +51,7 @@ pub fn forecast(
 ) -> Result<Forecast, LabError> {
     let work = work::open(graph, base, out)?;
     let exams = Exams::open(graph, base)?;
-    let id = run_identity(&work, labels, &exams);
+    let id = identity::hash(&run_identity(&work, labels, &exams));
     let manifest = Manifest::read(&run_folder(out, graph, &id))?;
     let done = manifest.is_some_and(|manifest| manifest.status == Status::Done);
     let mut pieces = Vec::new();

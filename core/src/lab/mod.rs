@@ -6,11 +6,14 @@
 //! that a second process on the same results waits for the first and then finds it done.
 
 pub mod cache;
+mod doing;
 mod exam;
 pub mod forecast;
 mod observe;
+pub mod plan;
 pub mod search;
 mod stages;
+mod trained;
 mod trouble;
 pub mod why;
 mod work;
@@ -35,8 +38,13 @@ use crate::spec::Generation;
 use crate::tensor::Dev;
 use crate::train::TrainError;
 use crate::weights::WeightsError;
+pub use doing::Doing;
+use doing::Noting;
+pub use exam::asked;
 use exam::{Exams, exam_text, examine, measured};
 pub use observe::{Labels, Observer};
+use plan::RunPlan;
+pub use trained::{Trained, TrainedError};
 pub use trouble::Part;
 use trouble::{caught, claim, fits, forget, note};
 use work::Work;
@@ -183,7 +191,8 @@ impl<'a> Lab<'a> {
             }
         };
         forget(&unopened)?;
-        let id = run_identity(&work, labels, &exams);
+        let identity = run_identity(&work, labels, &exams);
+        let id = identity::hash(&identity);
         let folder = run_folder(self.out, graph, &id);
         let _claim = match claim(&folder, Part::Run, watch) {
             Err(LabError::Busy { what }) => return Ok(Ending::Busy(what)),
@@ -199,8 +208,11 @@ impl<'a> Lab<'a> {
         }
         let mut manifest = Manifest { run: id, ..manifest(graph, labels, started) };
         record::write_text(&folder.join("experiment.ron"), &labels.source)?;
+        RunPlan::of(&work, identity).write(&folder)?;
         manifest.write(&folder)?;
-        let result = caught(|| self.work(&work, &exams, &folder, &mut manifest, watch));
+        let mut noting = Noting::new(watch, &folder);
+        let result = caught(|| self.work(&work, &exams, &folder, &mut manifest, &mut noting));
+        drop(noting);
         if let Err(LabError::Busy { what }) = result {
             return Ok(Ending::Busy(what));
         }
@@ -269,7 +281,8 @@ impl<'a> Lab<'a> {
         manifest: &mut Manifest,
         watch: &mut dyn Observer,
     ) -> Result<bool, LabError> {
-        let Some(text) = exam_text(work) else { return Ok(true) };
+        let Some(tokenizer) = work.tokenizer.clone() else { return Ok(true) };
+        let text = exam_text(work.graph, tokenizer);
         for (benchmark, questions) in work.graph.benchmarks.iter().zip(&exams.questions) {
             let frozen = self.frozen_in_exam(work.graph, questions.as_ref(), model)?;
             for blind in [false, true] {
@@ -287,6 +300,7 @@ impl<'a> Lab<'a> {
                     Some(scores) => manifest.scores.extend(scores),
                     None => return Ok(false),
                 }
+                manifest.write(folder)?;
             }
         }
         Ok(true)
@@ -302,7 +316,8 @@ impl<'a> Lab<'a> {
         manifest: &mut Manifest,
         watch: &mut dyn Observer,
     ) -> Result<bool, LabError> {
-        let text = exam_text(work);
+        let tokenizer = work.tokenizer.clone();
+        let text = tokenizer.map(|tokenizer| exam_text(work.graph, tokenizer));
         let taught = stages::taught(work, None, model);
         let mut sinks: Vec<(&str, &str, Sink<'_>)> = Vec::new();
         for (taught, teaches) in taught.iter().zip(model.objectives()) {
@@ -339,7 +354,7 @@ impl Labels {
 }
 
 /// What a run is: what its model is, how that is asked, and the row that it makes.
-fn run_identity(work: &Work<'_>, labels: &Labels, open: &Exams) -> String {
+fn run_identity(work: &Work<'_>, labels: &Labels, open: &Exams) -> Value {
     let graph = work.graph;
     let exams: Vec<Value> = graph
         .benchmarks
@@ -367,7 +382,7 @@ fn run_identity(work: &Work<'_>, labels: &Labels, open: &Exams) -> String {
         let held_out = held_out.map(|(data, open)| json!([data.identity, open.fingerprint()]));
         identity["held-out"] = held_out.collect();
     }
-    identity::hash(&identity)
+    identity
 }
 
 /// Where the run of this identity is kept.

@@ -22,7 +22,7 @@ use crate::weights::{self, Bundle, WeightsError};
 
 /// Written last: a stage that has it is done.
 pub(super) const TOTALS: &str = "stage.json";
-const WEIGHTS: &str = "weights.safetensors";
+pub(super) const WEIGHTS: &str = "weights.safetensors";
 const METRICS: &str = "metrics.jsonl";
 
 /// What `stage.json` holds: the totals, and hashes of the files that the stage left.
@@ -269,7 +269,7 @@ pub(super) fn text(work: &Work<'_>, stage: &Stage, max_length: usize) -> Option<
         template: stage.spec.template,
         max_length,
         too_long: stage.spec.too_long,
-        visual_tokens: work.graph.visual_tokens(),
+        visual: work.graph.visual(),
         asks: work.graph.reads_questions(),
     })
 }

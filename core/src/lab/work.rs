@@ -158,7 +158,8 @@ fn starts(
     Ok(starts)
 }
 
-fn tokenizer(graph: &Graph, base: &Path) -> Result<Option<Arc<Tokenizer>>, LabError> {
+/// The tokenizer of an experiment's LLM, if it has one.
+pub(super) fn tokenizer(graph: &Graph, base: &Path) -> Result<Option<Arc<Tokenizer>>, ModelError> {
     let (Some(node), Some(llm)) = (graph.llm, graph.llm_config()) else { return Ok(None) };
     let id = &graph.dag[node].id;
     Ok(Some(fitting(id, llm.tokenizer(base), llm.vocabulary())?))

@@ -6,6 +6,7 @@
 
 mod objective;
 mod promise;
+mod tiled;
 mod traits;
 
 use std::collections::BTreeMap;
@@ -18,8 +19,9 @@ use crate::weights::Keys;
 
 pub use objective::{Backbone, Judgement, Labeller, Objective, ObjectiveConfig, Seen, Target};
 pub use promise::{Cost, MapShape, Misfit, TokensShape};
+pub use tiled::Tiled;
 pub use traits::{
-    BenchmarkConfig, DatasetConfig, Encoder, EncoderConfig, Features, Fusion, FusionConfig,
+    BenchmarkConfig, DatasetConfig, Encoder, EncoderConfig, Features, Fusion, FusionConfig, Grid,
     KvCache, Llm, LlmConfig, NoTap, Projector, ProjectorConfig, Tap,
 };
 

@@ -68,13 +68,18 @@ fn views(drawn: &[Drawn], spec: &ImageSpec, taught: &Taught) -> Result<Prepared,
         values.map_err(|error| error.of_sample(&drawn.sample.id))
     };
     let values = (0..count).into_par_iter().map(view).collect::<Result<Vec<_>, _>>()?;
-    Ok(Prepared { values: values.concat(), side: spec.size, pictures: (0..count).collect() })
+    Ok(whole(values, count, spec))
 }
 
 fn plain(drawn: &[Drawn], spec: &ImageSpec) -> Result<Prepared, DataError> {
     let values =
         drawn.par_iter().map(|drawn| prepared(drawn, spec)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Prepared { values: values.concat(), side: spec.size, pictures: (0..drawn.len()).collect() })
+    Ok(whole(values, drawn.len(), spec))
+}
+
+fn whole(values: Vec<Vec<f32>>, count: usize, spec: &ImageSpec) -> Prepared {
+    let (values, planes) = (values.concat(), spec.planes());
+    Prepared { values, planes, side: spec.size, pictures: (0..count).collect() }
 }
 
 /// What a picture teaches an objective.
