@@ -98,8 +98,7 @@ fn section(
     if study.trials.is_empty() {
         return Ok(html + "<p>None of its runs is done.</p>\n</section>\n");
     }
-    let options = TableOptions { costs: true, ..TableOptions::default() };
-    let table = eagle_results::table(&arguments.out, &study.name, &options);
+    let table = eagle_results::table(&arguments.out, &study.name, &TableOptions::default());
     html += &markdown::html(&table.map_err(Failure::running)?.render(TableFormat::Md));
     html += &curves::losses(study, &id)?;
     html += &curves::costs(study, &id);
