@@ -15,6 +15,7 @@ mod check;
 mod diff;
 mod export;
 mod file;
+mod findings;
 mod forecast;
 mod page;
 mod plan;
@@ -25,6 +26,7 @@ mod queue;
 mod report;
 mod reproduce;
 mod run;
+mod sample;
 mod search;
 mod spark;
 mod studies;
@@ -59,12 +61,14 @@ struct Arguments {
 enum Command {
     Check(check::Arguments),
     Plan(plan::Arguments),
+    Sample(sample::Arguments),
     Run(run::Arguments),
     Reproduce(reproduce::Arguments),
     Trace(trace::Arguments),
     Export(export::Arguments),
     Query(query::Arguments),
     Table(table::Arguments),
+    Findings(findings::Arguments),
     Plugins(plugins::Arguments),
     Watch(watch::Arguments),
     Report(report::Arguments),
@@ -113,12 +117,14 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
     match command {
         Command::Check(arguments) => check::main(&arguments, registry),
         Command::Plan(arguments) => plan::main(&arguments, registry),
+        Command::Sample(arguments) => sample::main(&arguments, registry),
         Command::Run(arguments) => run::main(&arguments, registry),
         Command::Reproduce(arguments) => reproduce::main(&arguments, registry),
         Command::Trace(arguments) => trace::main(&arguments, registry),
         Command::Export(arguments) => export::main(&arguments, registry),
         Command::Query(arguments) => query::main(&arguments),
         Command::Table(arguments) => table::main(&arguments),
+        Command::Findings(arguments) => findings::main(&arguments),
         Command::Plugins(arguments) => plugins::main(&arguments, registry),
         Command::Watch(arguments) => watch::main(&arguments),
         Command::Report(arguments) => report::main(&arguments, registry),

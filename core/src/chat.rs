@@ -134,7 +134,7 @@ impl<'a> Chat<'a> {
             return Ok(None);
         }
         if self.seen.is_none() {
-            let drawn = Drawn { sample: self.sample.clone(), index: 0, flipped: false };
+            let drawn = Drawn { sample: self.sample.clone(), index: 0, flipped: false, chance: 0 };
             let questions = prompt.question.clone().into_iter().collect();
             let mut batch = Batch { questions, ..Batch::default() };
             let added = batch.add_pictures(&[&drawn], &self.model.images, &self.frozen);

@@ -125,7 +125,7 @@ impl Chooser {
 }
 
 /// The position of the largest value; the first of equals.
-fn best(values: &[f32]) -> u32 {
+pub(crate) fn best(values: &[f32]) -> u32 {
     let mut best = 0;
     for (i, value) in values.iter().enumerate() {
         if *value > values[best] {

@@ -12,6 +12,7 @@ pub mod generate;
 pub mod graph;
 pub mod identity;
 pub mod lab;
+pub mod measure;
 pub mod model;
 pub mod nn;
 pub mod record;
