@@ -15,7 +15,7 @@ use crate::model::{Model, SeeError, Seen};
 use crate::nn::ops::{self, Row};
 use crate::record::{Prediction, Score};
 use crate::registry::BenchmarkConfig;
-use crate::score::{Judged, Statistic};
+use crate::score::{Judged, Scale, Statistic};
 use crate::spec::Generation;
 use crate::tensor::{Tensor, TensorError};
 use crate::train::loader::{Batch, Drawn, Sequence, TextSpec};
@@ -77,7 +77,7 @@ pub fn answer(
         let sample = exam.questions.sample(index)?;
         let prompt = exam.text.prompt(&sample, exam.benchmark.max_new_tokens())?;
         let group = by_length.entry((prompt.rows.len(), prompt.pictured)).or_default();
-        group.push(Question { drawn: Drawn { sample, index, flipped: false }, prompt });
+        group.push(Question { drawn: Drawn { sample, index, flipped: false, chance: 0 }, prompt });
     }
     let mut answers: Vec<(usize, Prediction)> = Vec::new();
     for group in by_length.values() {
@@ -103,21 +103,34 @@ pub fn score(
 ) -> Vec<Score> {
     let judged: Vec<Judged<'_>> = predictions.iter().map(Prediction::judged).collect();
     let undecided = predictions.iter().filter(|p| p.verdict.undecided).count();
-    let score = |(at, found): (usize, Statistic)| Score {
-        benchmark: benchmark.name(),
+    let found = benchmark.summarise(&judged).into_iter().enumerate();
+    let score =
+        |(at, found)| Score { undecided, ..scored(benchmark.name(), at == 0, found, blind) };
+    found.map(score).collect()
+}
+
+/// The mean of what predictions scored; what a guess gives is not known.
+pub fn mean(name: &str, metric: &str, predictions: &[Prediction], blind: bool) -> Score {
+    let scores: Vec<f64> = predictions.iter().map(|p| p.verdict.score).collect();
+    let scale = Scale { chance: None, ..Scale::default() };
+    scored(name.into(), true, Statistic { scale, ..Statistic::mean(metric, &scores) }, blind)
+}
+
+fn scored(benchmark: String, main: bool, found: Statistic, blind: bool) -> Score {
+    Score {
+        benchmark,
         metric: found.name,
         value: found.value,
         n: found.n,
         standard_error: found.standard_error,
         blind,
-        main: at == 0,
+        main,
         low: found.interval.map(|(low, _)| low),
         high: found.interval.map(|(_, high)| high),
-        undecided,
+        undecided: 0,
         chance: found.scale.chance,
         maximum: found.scale.maximum,
-    };
-    benchmark.summarise(&judged).into_iter().enumerate().map(score).collect()
+    }
 }
 
 impl Exam<'_> {

@@ -10,7 +10,8 @@ use crate::data::tiles::Layout;
 use crate::graph::{Graph, Source, Stage};
 use crate::nn::{Store, ops};
 use crate::registry::{
-    Encoder, Features, Fusion, KvCache, Llm, MapShape, NoTap, Plugin, Projector, Tap, TokensShape,
+    Encoder, Features, Fusion, KvCache, Llm, MapShape, NoTap, Objective, Plugin, Projector, Tap,
+    TokensShape,
 };
 use crate::seed;
 use crate::tensor::{Dev, Param, Result, Tape, Tensor, TensorError};
@@ -19,6 +20,12 @@ use crate::weights::{Files, Keys, WeightsError, load_files};
 /// Why a model can't be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
+    /// Nothing can be asked of a graph that ends in objectives.
+    #[error("{experiment} has no LLM that could be asked: its graph ends in objectives")]
+    NoLlm {
+        /// The experiment.
+        experiment: String,
+    },
     /// The device has no room, or a plugin broke its promise.
     #[error("node `{node}`: {error}")]
     Build {
@@ -61,6 +68,20 @@ enum Module {
     /// A projector that packs, and the grid of a tile's tokens.
     Packer(Box<dyn Projector>, (usize, usize)),
     Llm(Box<dyn Llm>),
+    Objective(Box<dyn Objective>),
+}
+
+/// A built objective, and where it reads.
+#[derive(Clone, Copy)]
+pub struct Teaches<'a> {
+    /// Its position in [`Model::nodes`].
+    pub node: usize,
+    /// That of its encoder.
+    pub encoder: usize,
+    /// The position of its encoder's image among [`Model::images`].
+    pub image: usize,
+    /// The module.
+    pub module: &'a dyn Objective,
 }
 
 /// What is known of an encoder beside its module.
@@ -213,6 +234,11 @@ fn build_module(
             }
         }
         Plugin::Llm(config) => Module::Llm(config.build(&mut root)?),
+        Plugin::Objective(config) => {
+            let backbone =
+                graph.backbone(index).ok_or_else(|| broken("an objective reads an encoder"))?;
+            Module::Objective(config.build(backbone, &mut root)?)
+        }
         Plugin::Dataset(_) | Plugin::Benchmark(_) => {
             return Err(TensorError::Shape { op: "build", detail: "not a node".into() });
         }
@@ -276,6 +302,29 @@ impl Model {
         llm.ok_or_else(|| TensorError::Shape { op: "model", detail: "no LLM".into() })
     }
 
+    /// The objectives.
+    pub fn objectives(&self) -> impl Iterator<Item = Teaches<'_>> {
+        self.nodes.iter().enumerate().filter_map(|(node, built)| {
+            let Module::Objective(module) = &built.module else { return None };
+            let &encoder = built.inputs.first()?;
+            let image = self.encodes(encoder)?.image;
+            Some(Teaches { node, encoder, image, module: module.as_ref() })
+        })
+    }
+
+    /// Every buffer of the nodes that a stage trains, with its node's id.
+    pub fn buffers<'a>(&'a self, stage: &'a Stage) -> impl Iterator<Item = (&'a str, &'a Param)> {
+        self.nodes.iter().filter(|node| stage.trains.contains(&node.index)).flat_map(|node| {
+            let buffers = node.params.iter().filter(|param| param.is_buffer());
+            buffers.map(|param| (node.id.as_str(), param))
+        })
+    }
+
+    /// Whether a stage trains the node at `position`, all of it or a part.
+    pub fn trains(&self, stage: &Stage, position: usize) -> bool {
+        self.nodes.get(position).is_some_and(|node| stage.trains.contains(&node.index))
+    }
+
     /// The visual tokens `[B, N, C]` that the LLM reads, nothing being asked. `images`: one
     /// `[B, 3, S, S]` for each of [`Model::images`].
     ///
@@ -331,13 +380,77 @@ impl Model {
         self.flow(seen, BTreeMap::new(), blocks, look)
     }
 
+    /// The features of every encoder by position in [`Model::nodes`], those of some of them given.
+    /// An image is needed where an encoder that is not given reads it.
+    ///
+    /// # Errors
+    /// A plugin broke its promise, or the device fails.
+    pub fn features_given(
+        &self,
+        images: &[Option<Tensor>],
+        given: BTreeMap<usize, Features>,
+    ) -> Result<BTreeMap<usize, Features>> {
+        self.features(Seen { images, questions: &[], layouts: &[] }, given, false, &mut |_, _| {})
+    }
+
+    /// Every encoder's output, shown to `look` as [`Model::see_tapped`] does: of a graph that ends in
+    /// objectives.
+    ///
+    /// # Errors
+    /// A plugin broke its promise, or the device fails.
+    pub fn features_tapped(
+        &self,
+        images: &[Tensor],
+        blocks: bool,
+        look: &mut dyn FnMut(&str, &Tensor),
+    ) -> Result<()> {
+        let images: Vec<_> = images.iter().cloned().map(Some).collect();
+        let seen = Seen { images: &images, questions: &[], layouts: &[] };
+        self.features(seen, BTreeMap::new(), blocks, look).map(drop)
+    }
+
+    fn features(
+        &self,
+        seen: Seen<'_>,
+        given: BTreeMap<usize, Features>,
+        blocks: bool,
+        look: &mut dyn FnMut(&str, &Tensor),
+    ) -> Result<BTreeMap<usize, Features>> {
+        let values = self.values(seen, given, blocks, look)?;
+        let features = values.into_iter().enumerate().filter_map(|(position, value)| match value {
+            Some(Value::Features(features)) => Some((position, features)),
+            _ => None,
+        });
+        Ok(features.collect())
+    }
+
     fn flow(
+        &self,
+        seen: Seen<'_>,
+        given: BTreeMap<usize, Features>,
+        blocks: bool,
+        look: &mut dyn FnMut(&str, &Tensor),
+    ) -> Result<Tensor> {
+        let values = self.values(seen, given, blocks, look)?;
+        let llm = self.nodes.iter().find(|node| matches!(node.module, Module::Llm(_)));
+        let llm = llm.ok_or_else(|| broken("the graph has no LLM"))?;
+        let read = llm.inputs.first().and_then(|&input| values[input].clone());
+        let tokens = read.ok_or_else(|| broken("the LLM has no visual tokens"))?.tokens();
+        let (rows, width) = tokens.rows();
+        match seen.layouts.is_empty() {
+            true => Ok(tokens),
+            false => tokens.reshape(&[1, rows, width]),
+        }
+    }
+
+    /// What every node gives; `None` of the ends of the graph.
+    fn values(
         &self,
         seen: Seen<'_>,
         mut given: BTreeMap<usize, Features>,
         blocks: bool,
         look: &mut dyn FnMut(&str, &Tensor),
-    ) -> Result<Tensor> {
+    ) -> Result<Vec<Option<Value>>> {
         // Each tile is a picture of its own, and asked about as its picture is.
         let each = seen.questions.iter().zip(seen.layouts);
         let questions: Vec<_> =
@@ -365,20 +478,11 @@ impl Model {
                     look(&node.id, &features.map);
                 }
                 Some(Value::Tokens(tokens)) => look(&node.id, tokens),
-                None => {
-                    let read = node.inputs.first().and_then(|&input| values[input].clone());
-                    let read = read.ok_or_else(|| broken("the LLM has no visual tokens"))?;
-                    let tokens = read.tokens();
-                    let (rows, width) = tokens.rows();
-                    return match seen.layouts.is_empty() {
-                        true => Ok(tokens),
-                        false => tokens.reshape(&[1, rows, width]),
-                    };
-                }
+                None => {}
             }
             values.push(value);
         }
-        Err(broken("the graph has no LLM"))
+        Ok(values)
     }
 
     fn run(
@@ -426,7 +530,7 @@ impl Model {
                 let first = *node.inputs.first().ok_or_else(|| broken("an input is missing"))?;
                 Value::Tokens(packer.pack(&input(first)?.tokens(), seen.layouts, *grid)?)
             }
-            Module::Llm(_) => return Ok(None),
+            Module::Llm(_) | Module::Objective(_) => return Ok(None),
         }))
     }
 

@@ -84,6 +84,7 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
         let trained_values = |index: NodeIndex| {
             let updated = |(i, _): &(usize, _)| spec.is_some_and(|s| s.trains_param(index, *i));
             let params = graph.dag[index].params.iter().enumerate().filter(updated);
+            let params = params.filter(|(_, param)| !param.buffer);
             sum(params.map(|(_, param)| param.len() as u64))
         };
         let recorded = |index: NodeIndex| {

@@ -194,7 +194,9 @@ impl Reader<'_> {
         pictures: usize,
         layouts: &[Layout],
     ) -> Result<Option<(Vec<Row>, usize)>, TraceError> {
-        let Some(shape) = self.files.shape("ids") else { return Ok(None) };
+        // Without an LLM nothing reads them, which is said of what is surplus.
+        let ids = self.graph.llm.and_then(|_| self.files.shape("ids"));
+        let Some(shape) = ids else { return Ok(None) };
         self.used.push("ids".into());
         let &[batch, length] = shape else {
             self.problems.push(format!("`ids` is {shape:?}, not [B, T]"));
@@ -244,7 +246,8 @@ impl Reader<'_> {
         if shown > 0 && self.graph.visual_tokens() == 0 {
             self.problems.push("`ids` says -200, and the LLM reads no pictures".into());
         }
-        let vocabulary = self.graph.dag[self.graph.llm].output.vocabulary().unwrap_or(0);
+        let llm = self.graph.llm.map(|llm| &self.graph.dag[llm]);
+        let vocabulary = llm.and_then(|llm| llm.output.vocabulary()).unwrap_or(0);
         let known = |id: &f32| {
             *id == IMAGE || (id.fract() == 0.0 && *id >= 0.0 && (*id as usize) < vocabulary)
         };
@@ -284,10 +287,14 @@ pub fn trace(
     };
     let visual = match inputs.images.is_empty() {
         true => None,
+        false if graph.llm.is_none() => {
+            model.features_tapped(&inputs.images, blocks, &mut look)?;
+            None
+        }
         false => Some(model.see_tapped(&inputs.images, &inputs.layouts, blocks, &mut look)?),
     };
     if let Some((rows, batch)) = &inputs.rows {
-        let id = &graph.dag[graph.llm].id;
+        let id = graph.llm.map_or("", |llm| &graph.dag[llm].id);
         let mut tap: Box<dyn Tap + '_> = match blocks {
             true => Box::new(Blocks { node: id, look: &mut look }),
             false => Box::new(NoTap),

@@ -306,7 +306,7 @@ fn drawn() -> Vec<Drawn> {
         let picture = (!name.is_empty()).then(|| picture(name));
         let turns = vec![Turn { question: "what colour is it?".into(), answer: "red".into() }];
         let sample = Sample { id: (*name).into(), picture, turns, ..Sample::default() };
-        Drawn { sample, index, flipped: false }
+        Drawn { sample, index, flipped: false, chance: 0 }
     };
     names.iter().enumerate().map(one).collect()
 }

@@ -2,9 +2,9 @@
 
 pub mod annotations;
 mod cut;
+pub mod frame;
 pub mod preprocess;
 pub mod resample;
-pub mod sheet;
 pub mod tiles;
 
 use std::fmt::Debug;

@@ -347,7 +347,8 @@ fn pad(image: RgbImage, mean: [f32; 3], (across, down): (u32, u32)) -> RgbImage 
     padded
 }
 
-fn normalise(image: &RgbImage, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
+/// `[3, H, W]` of a picture's pixels, scaled to 0..1, less the mean, by the standard deviation.
+pub fn normalise(image: &RgbImage, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
     let pixels = image.as_raw();
     let mut planes = Vec::with_capacity(pixels.len());
     for channel in 0..3 {

@@ -140,6 +140,21 @@ impl Frozen {
         if batch.pictures == 0 {
             return Ok(None);
         }
+        let (images, given) = self.given(model, batch)?;
+        let seen = Seen { images: &images, questions: &batch.questions, layouts: &batch.layouts };
+        Ok(Some(model.see_given(seen, given)?))
+    }
+
+    /// A batch's images, and the features of the encoders that have a shelf, by position in
+    /// [`Model::nodes`].
+    ///
+    /// # Errors
+    /// A plugin broke its promise, or the device or a disk fails.
+    pub fn given(
+        &self,
+        model: &Model,
+        batch: &mut Batch,
+    ) -> Result<(Vec<Option<Tensor>>, BTreeMap<usize, Features>), SeeError> {
         let images = batch.tensors(model.dev())?;
         let mut given = BTreeMap::new();
         for (kept, mut found) in self.encoders.iter().zip(std::mem::take(&mut batch.kept)) {
@@ -154,9 +169,8 @@ impl Frozen {
             given.insert(kept.node, kept.features(model, &records)?);
         }
         let whole = |image: Option<Image>| image.map(|image| image.tensor);
-        let images: Vec<_> = images.into_iter().map(whole).collect();
-        let seen = Seen { images: &images, questions: &batch.questions, layouts: &batch.layouts };
-        Ok(Some(model.see_given(seen, given)?))
+        let images = images.into_iter().map(whole).collect();
+        Ok((images, given))
     }
 }
 

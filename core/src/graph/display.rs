@@ -33,6 +33,10 @@ impl fmt::Display for Graph {
             let template = self.template.name();
             writeln!(f, "evaluated by {}, asked as {template}", names.join(", "))?;
         }
+        if !self.held_out.is_empty() {
+            let names: Vec<&str> = self.held_out.iter().map(|data| data.name.as_str()).collect();
+            writeln!(f, "measured on {}", names.join(", "))?;
+        }
         Ok(())
     }
 }

@@ -9,15 +9,16 @@ use std::sync::Arc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::configure::{Known, configure};
+use super::exams::Exams;
 use super::reach::Reach;
-use super::{Benchmark, Graph, Node, Port, Source, Stage, Tiling};
+use super::{Graph, Node, Port, Source, Stage, Tiling};
 use crate::nn::ParamShape;
 use crate::registry::{Cost, Kind, Plugin, Registry};
 use crate::spec::{Experiment, NodeSpec, Problem, Weights};
 use crate::text::Template;
 
 /// The kinds that a node may be of.
-const NODES: [Kind; 4] = [Kind::Encoder, Kind::Fusion, Kind::Projector, Kind::Llm];
+const NODES: [Kind; 5] = [Kind::Encoder, Kind::Fusion, Kind::Projector, Kind::Llm, Kind::Objective];
 
 pub(super) struct Draft<'a> {
     pub experiment: &'a Experiment,
@@ -131,7 +132,7 @@ pub(super) fn finish(
     draft: &Draft<'_>,
     reach: &Reach,
     stages: Vec<Stage>,
-    benchmarks: Vec<Benchmark>,
+    exams: Exams,
     sources: BTreeMap<PathBuf, Arc<Graph>>,
 ) -> Option<Graph> {
     let template = template(draft, reach, &stages, &sources);
@@ -151,9 +152,11 @@ pub(super) fn finish(
         seed: draft.experiment.seed,
         dag,
         order: draft.order.iter().map(|&node| NodeIndex::new(node)).collect(),
-        llm: NodeIndex::new(reach.llm?),
+        llm: reach.llm.map(NodeIndex::new),
+        objectives: reach.objectives.iter().map(|&node| NodeIndex::new(node)).collect(),
         stages,
-        benchmarks,
+        benchmarks: exams.benchmarks,
+        held_out: exams.held_out,
         template,
         generation: draft.experiment.generate,
         sources,

@@ -3,8 +3,10 @@
 mod configure;
 mod display;
 mod draft;
+mod exams;
 mod field;
 mod names;
+mod objectives;
 mod parts;
 mod ports;
 mod reach;
@@ -51,12 +53,16 @@ pub struct Graph {
     pub dag: DiGraph<Node, ()>,
     /// Every node after its inputs and after what is injected into it, otherwise in the file's order.
     pub order: Vec<NodeIndex>,
-    /// The LLM.
-    pub llm: NodeIndex,
+    /// The LLM, unless the graph ends in objectives.
+    pub llm: Option<NodeIndex>,
+    /// The objectives, unless the graph ends in an LLM.
+    pub objectives: Vec<NodeIndex>,
     /// The stages, in order.
     pub stages: Vec<Stage>,
     /// The benchmarks, in order.
     pub benchmarks: Vec<Benchmark>,
+    /// The data sets on which what the stages train for is measured itself.
+    pub held_out: Vec<Data>,
     /// The conversation template in which they are asked.
     pub template: Template,
     /// How the answers are written.
@@ -140,6 +146,8 @@ pub enum Port {
         /// The number of different tokens.
         vocabulary: usize,
     },
+    /// An objective's loss.
+    Loss,
 }
 
 /// A stage that can run.
@@ -256,13 +264,13 @@ fn linked(
     names::connect(&mut draft);
     tiles::agree(&mut draft);
     shapes::flow(&mut draft, context);
-    let reach = reach::llm(&mut draft);
+    let reach = reach::sinks(&mut draft);
     let stages = stages::stages(&mut draft, registry, &reach);
-    let benchmarks = stages::benchmarks(&mut draft, registry);
+    let exams = exams::exams(&mut draft, registry, &reach);
     let sources = weights::sources(&mut draft, registry, context, trail);
     draft.absent.sort_by_key(|problem| problem.primary.span.start);
     if draft.problems.is_empty()
-        && let Some(graph) = draft::finish(&draft, &reach, stages, benchmarks, sources)
+        && let Some(graph) = draft::finish(&draft, &reach, stages, exams, sources)
     {
         return Ok(graph);
     }

@@ -8,7 +8,7 @@ use super::draft::{Built, Draft, Input, Part};
 use super::field::LARGEST;
 use super::{Context, Port, Tiling, tiles};
 use crate::nn::{ParamShape, Store, cost};
-use crate::registry::{Cost, Kind, LlmConfig, MapShape, Misfit, Plugin, TokensShape};
+use crate::registry::{Backbone, Cost, Kind, LlmConfig, MapShape, Misfit, Plugin, TokensShape};
 use crate::spec::{Problem, Span};
 use crate::tensor::TensorError;
 use crate::text::TextError;
@@ -50,14 +50,21 @@ fn llm(draft: &Draft<'_>) -> Option<Reader> {
 /// What can be wrong with a node whatever it reads.
 fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
     let part = &draft.nodes[node];
-    let Some(Plugin::Llm(config)) = part.known.as_ref().and_then(|known| known.config.as_ref())
-    else {
-        return;
+    let (invalid, tokenizer, embeddings) = match part.known.as_ref().and_then(|k| k.config.as_ref())
+    {
+        Some(Plugin::Llm(config)) => {
+            let tokenizer = config.tokenizer(context.base).map(Some);
+            (config.validate().err(), tokenizer, config.vocabulary())
+        }
+        Some(Plugin::Objective(config)) => {
+            (None, config.tokenizer(context.base), config.vocabulary())
+        }
+        _ => return,
     };
     let plugin = &part.spec.plugin;
     let (mut found, mut absent) = (Vec::new(), None);
-    found.extend(config.validate().err().map(|error| misfit(plugin, error, &[])));
-    match config.tokenizer(context.base) {
+    found.extend(invalid.map(|error| misfit(plugin, error, &[])));
+    match tokenizer {
         Err(error) => {
             let place = plugin.place("tokenizer").unwrap_or(plugin.name.span.clone());
             let help = "a relative path starts at the folder of this file";
@@ -70,11 +77,12 @@ fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
                 _ => found.push(problem(error.to_string())),
             }
         }
-        Ok(tokenizer) if tokenizer.vocabulary_size() > config.vocabulary() => {
+        Ok(Some(tokenizer)) if tokenizer.vocabulary_size() > embeddings => {
             let place = plugin.place("vocabulary").unwrap_or(plugin.name.span.clone());
-            let (tokens, embeddings) = (tokenizer.vocabulary_size(), config.vocabulary());
+            let tokens = tokenizer.vocabulary_size();
+            let who = if part.kind() == Some(Kind::Llm) { "the LLM" } else { "the objective" };
             let message =
-                format!("the tokenizer has {tokens} tokens, the LLM only {embeddings} embeddings");
+                format!("the tokenizer has {tokens} tokens, {who} only {embeddings} embeddings");
             let help = format!("set `vocabulary` to {tokens} or more");
             found.push(Problem::new(message, place, "too few embeddings").help(help));
         }
@@ -147,6 +155,14 @@ fn built(draft: &Draft<'_>, node: usize, llm: Option<Reader>) -> Found {
             let output = Port::Logits { vocabulary: config.vocabulary() };
             Built { output, tiling: Tiling::Whole, grid: None, cost, params }
         }
+        Plugin::Objective(config) => {
+            let Some(backbone) = backbone(draft, part) else { return Ok(None) };
+            tiles::taught_whole(draft, part)?;
+            config.meets(backbone).map_err(wrong)?;
+            let params = params(part, |store| config.build(backbone, &mut store.root()).map(drop))?;
+            let (tiling, cost) = (Tiling::Whole, config.cost(backbone));
+            Built { output: Port::Loss, tiling, grid: None, cost, params }
+        }
         Plugin::Dataset(_) | Plugin::Benchmark(_) => return Ok(None),
     };
     Ok(Some(built))
@@ -156,7 +172,7 @@ fn built(draft: &Draft<'_>, node: usize, llm: Option<Reader>) -> Found {
 fn grid(output: &Port) -> Option<(usize, usize)> {
     match output {
         Port::Features(map) => map.grid,
-        Port::Tokens(_) | Port::Logits { .. } => None,
+        Port::Tokens(_) | Port::Logits { .. } | Port::Loss => None,
     }
 }
 
@@ -211,6 +227,17 @@ fn maps(draft: &Draft<'_>, part: &Part<'_>) -> Option<Vec<MapShape>> {
     };
     let maps: Vec<MapShape> = part.inputs.iter().map(map).collect::<Option<_>>()?;
     (!maps.is_empty()).then_some(maps)
+}
+
+/// The vision encoder that an objective reads, if it is known.
+fn backbone<'d>(draft: &'d Draft<'_>, part: &Part<'_>) -> Option<Backbone<'d>> {
+    let [Some(Input::Node(node))] = part.inputs[..] else { return None };
+    let source = &draft.nodes[node];
+    let Some(Plugin::Encoder(encoder)) = source.known.as_ref()?.config.as_ref() else {
+        return None;
+    };
+    let Port::Features(shape) = &source.built.as_ref()?.output else { return None };
+    Some(Backbone { encoder: encoder.as_ref(), shape })
 }
 
 /// The only visual input of a projector or an LLM, with its position, if it is known.
@@ -279,7 +306,7 @@ impl Port {
         match self {
             Port::Features(map) => Some(TokensShape { tokens: map.tokens, width: map.width }),
             Port::Tokens(tokens) => Some(*tokens),
-            Port::Logits { .. } => None,
+            Port::Logits { .. } | Port::Loss => None,
         }
     }
 }
@@ -295,6 +322,7 @@ impl fmt::Display for Port {
             }
             Port::Tokens(tokens) => TokensOf(*tokens).fmt(f),
             Port::Logits { vocabulary } => write!(f, "logits over {vocabulary}"),
+            Port::Loss => write!(f, "a loss"),
         }
     }
 }

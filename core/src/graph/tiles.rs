@@ -147,6 +147,26 @@ pub(super) fn packable(
     }
 }
 
+/// Refuses an objective that teaches an encoder of tiles: what is known of a picture is told of the
+/// whole of it.
+pub(super) fn taught_whole(draft: &Draft<'_>, part: &Part<'_>) -> Result<(), Box<Problem>> {
+    let encoder = part.inputs.iter().find_map(|input| match input {
+        Some(Input::Node(node)) => Some(&draft.nodes[*node]),
+        _ => None,
+    });
+    let Some((encoder, tiles)) = encoder.and_then(|e| Some((e, e.spec.tiles.as_ref()?))) else {
+        return Ok(());
+    };
+    let (id, objective) = (&encoder.spec.id.value, &part.spec.id.value);
+    let message = format!("`{objective}` can't teach `{id}`, which sees tiles");
+    let problem = Problem::new(message, tiles.span.clone(), "an objective is about whole pictures");
+    Err(Box::new(
+        problem.help(
+            "leave out `tiles` here; they may be added to an experiment that takes the weights",
+        ),
+    ))
+}
+
 /// What a fusion says of an input, with what tiles have to do with it.
 pub(super) fn advised(draft: &Draft<'_>, part: &Part<'_>, misfit: Misfit) -> Misfit {
     let input = misfit.input.and_then(|input| part.inputs.get(input).copied().flatten());

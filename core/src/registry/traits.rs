@@ -334,6 +334,10 @@ pub trait DatasetConfig: Debug + Send + Sync {
     /// # Errors
     /// A file that can't be read or isn't what it should be.
     fn open(&self, base: &Path) -> Result<Arc<dyn Dataset>, DataError>;
+    /// Whether its samples have annotations, which objectives learn from.
+    fn annotates(&self) -> bool {
+        false
+    }
 }
 
 /// The configuration of a benchmark.

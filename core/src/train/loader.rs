@@ -5,12 +5,14 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rayon::prelude::*;
 
+use super::taught::{self, Taught};
 use crate::data::preprocess::{ImageSpec, prepare_as};
 use crate::data::tiles::{Layout, VisualTokens};
 use crate::data::{DataError, Dataset, Sample};
 use crate::features::{Frozen, Image, Kept};
 use crate::nn::ops::Row;
-use crate::seed::Rng;
+use crate::registry::Target;
+use crate::seed::{self, Rng};
 use crate::tensor::{Dev, Result as TensorResult, Tensor};
 use crate::text::{EncodeError, Fitted, Piece, Template, Tokenizer, TooLong};
 
@@ -29,6 +31,15 @@ pub struct TextSpec {
     pub visual: VisualTokens,
     /// Whether a fusion reads the questions.
     pub asks: bool,
+}
+
+/// What is learnt from samples.
+#[derive(Clone)]
+pub enum Lesson {
+    /// An LLM learns to answer.
+    Text(TextSpec),
+    /// Objectives teach encoders.
+    Objectives(Vec<Taught>),
 }
 
 /// Samples ready for a forward pass, still on the host.
@@ -51,6 +62,8 @@ pub struct Batch {
     pub kept: Vec<Vec<Option<Vec<f32>>>>,
     /// The sequences, padded on the right to one length.
     pub rows: Vec<Row>,
+    /// For each objective that is followed, what the pictures teach it.
+    pub lessons: Vec<Vec<Target>>,
     /// Where a prediction is asked for, and which token is right: row `r` predicts what stands at
     /// `r + 1`.
     pub targets: Vec<(usize, u32)>,
@@ -82,6 +95,8 @@ pub struct Drawn {
     pub index: usize,
     /// Whether its picture is mirrored.
     pub flipped: bool,
+    /// The seed of what else is left to chance.
+    pub chance: u64,
 }
 
 impl Drawn {
@@ -154,7 +169,7 @@ impl Batch {
     }
 }
 
-fn prepared(drawn: &Drawn, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
+pub(super) fn prepared(drawn: &Drawn, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
     let sample = &drawn.sample;
     let fault = |detail: String| DataError::Sample { sample: sample.id.clone(), detail };
     let Some(picture) = &sample.picture else { return Err(fault("has no picture".into())) };
@@ -333,6 +348,11 @@ impl Order {
         self.total
     }
 
+    /// The seed of the views of sample number `position` of the run.
+    fn chance(&self, position: usize) -> u64 {
+        seed::derive(self.seed, &format!("views {position}"))
+    }
+
     /// A coin of sample number `position` of the run.
     fn coin(&self, position: usize) -> bool {
         Rng::of(self.seed, &format!("flip {position}")).bits() & 1 == 1
@@ -359,8 +379,8 @@ pub struct Source {
     pub dataset: Arc<dyn Dataset>,
     /// How pictures are prepared.
     pub images: Vec<ImageSpec>,
-    /// How conversations are encoded.
-    pub text: TextSpec,
+    /// What is learnt from the samples.
+    pub lesson: Lesson,
     /// Samples per micro-batch.
     pub batch: usize,
     /// Micro-batches per step.
@@ -395,16 +415,23 @@ impl Source {
         positions
             .chunks(self.batch)
             .map(|chunk| {
-                let draws: Vec<(usize, bool)> =
-                    chunk.iter().map(|&p| (order.at(p), self.flip && order.coin(p))).collect();
+                let draws: Vec<(usize, bool, u64)> = chunk
+                    .iter()
+                    .map(|&p| (order.at(p), self.flip && order.coin(p), order.chance(p)))
+                    .collect();
                 let drawn = draws
                     .into_par_iter()
-                    .map(|(index, flipped)| {
+                    .map(|(index, flipped, chance)| {
                         let sample = self.dataset.sample(index)?;
-                        Ok(Drawn { sample, index, flipped })
+                        Ok(Drawn { sample, index, flipped, chance })
                     })
                     .collect::<Result<Vec<_>, DataError>>()?;
-                assemble(&drawn, &self.images, &self.text, &self.frozen)
+                match &self.lesson {
+                    Lesson::Text(text) => assemble(&drawn, &self.images, text, &self.frozen),
+                    Lesson::Objectives(taught) => {
+                        taught::assemble(&drawn, &self.images, taught, &self.frozen)
+                    }
+                }
             })
             .collect()
     }
