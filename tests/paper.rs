@@ -147,7 +147,8 @@ fn the_studies_of_the_paper_lack_nothing_but_files_that_are_not_shipped() {
         assert!(output.status.success(), "{said}");
         let warnings = said.lines().filter(|line| line.starts_with("warning: "));
         let absent = |line: &str| {
-            line.starts_with("warning: there is no file ") || line.ends_with("files that are not there")
+            line.starts_with("warning: there is no file ")
+                || line.ends_with("files that are not there")
         };
         let other: Vec<&str> = warnings.filter(|line| !absent(line)).collect();
         assert!(other.is_empty(), "{}: {other:?}", path.display());

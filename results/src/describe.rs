@@ -16,7 +16,12 @@ pub fn describe(out: &Path) -> Result<String, ResultsError> {
         for column in table.columns {
             let unit =
                 if column.unit.is_empty() { String::new() } else { format!(" [{}]", column.unit) };
-            text += &format!("  {:20} {:8} {}{unit}\n", column.name, column.kind.to_string(), column.meaning);
+            text += &format!(
+                "  {:20} {:8} {}{unit}\n",
+                column.name,
+                column.kind.to_string(),
+                column.meaning
+            );
         }
         if table.name == "runs" {
             text += &axes(out)?;
