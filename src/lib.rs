@@ -10,23 +10,30 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod chat;
 mod check;
+mod diff;
 mod export;
 mod file;
 mod findings;
 mod forecast;
+mod page;
 mod plan;
 mod plugins;
 mod progress;
 mod query;
 mod queue;
+mod report;
 mod reproduce;
 mod run;
 mod sample;
 mod search;
+mod spark;
+mod studies;
 mod table;
 mod trace;
 mod trained;
+mod watch;
 mod why;
 
 use std::io::IsTerminal;
@@ -63,6 +70,10 @@ enum Command {
     Table(table::Arguments),
     Findings(findings::Arguments),
     Plugins(plugins::Arguments),
+    Watch(watch::Arguments),
+    Report(report::Arguments),
+    Diff(diff::Arguments),
+    Chat(chat::Arguments),
     Cache(cache::Arguments),
     Why(why::Arguments),
 }
@@ -115,6 +126,10 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Table(arguments) => table::main(&arguments),
         Command::Findings(arguments) => findings::main(&arguments),
         Command::Plugins(arguments) => plugins::main(&arguments, registry),
+        Command::Watch(arguments) => watch::main(&arguments),
+        Command::Report(arguments) => report::main(&arguments, registry),
+        Command::Diff(arguments) => diff::main(&arguments, registry),
+        Command::Chat(arguments) => chat::main(&arguments, registry),
         Command::Cache(arguments) => cache::main(&arguments),
         Command::Why(arguments) => why::main(&arguments, registry),
     }

@@ -93,6 +93,24 @@ fn every_model_of_the_paper_has_its_size() {
 }
 
 #[test]
+fn tiled_models_have_as_many_tokens_as_their_references() {
+    let tiled = [
+        // The whole picture's 24 x 24, and 48 rows of 48 with a newline.
+        ("llava-next", 576 + 48 * 49, [3, 5], (1024 + 1) * 4096 + (4096 + 1) * 4096),
+        // 13 tiles of 32 x 32 / 4; the projector begins with a layer norm.
+        ("intern-vl", 13 * 256, [1, 13], 2 * 4096 + 2 * (4096 + 1) * 4096),
+    ];
+    for (name, tokens, tiles, projector) in tiled {
+        let path = root().join(format!("experiments/paper/{name}.ron"));
+        for stage in plans(&path)[0]["stages"].as_array().expect("stages") {
+            assert_eq!(stage["plan"]["visual_tokens"], tokens, "{name}");
+            assert_eq!(stage["plan"]["tiles"], serde_json::json!(tiles), "{name}");
+            assert_eq!(parameters(stage, "project"), projector, "{name}");
+        }
+    }
+}
+
+#[test]
 fn x5_is_as_large_as_eagles() {
     let plans = plans(&files("x5")[0]);
     let stage = &plans[0]["stages"][0];

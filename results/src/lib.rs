@@ -6,11 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod cell;
+mod compare;
 mod describe;
 mod error;
 mod findings;
 mod frame;
 mod frames;
+mod lookup;
 mod paper;
 mod parquet;
 mod publish;
@@ -23,6 +25,9 @@ mod store;
 mod table;
 
 pub use cell::Cell;
+pub use compare::{
+    AnswerPair, Comparison, Difference, Flip, Loss, LossPair, ScorePair, compare, loss_curves,
+};
 pub use describe::describe;
 pub use error::ResultsError;
 pub use findings::{
@@ -30,6 +35,7 @@ pub use findings::{
 };
 pub use frame::{Format, Frame};
 pub use frames::{FramesSummary, build_frames, digest};
+pub use lookup::{RunRef, find_run, run_in, runs};
 pub use paper::{Published, published};
 pub use publish::{Publication, publication, publish};
 pub use query::query;

@@ -104,6 +104,10 @@ impl DatasetConfig for MiniWorld {
     fn open(&self, _: &Path) -> Result<Arc<dyn Dataset>, DataError> {
         Ok(Arc::new(self.clone()))
     }
+
+    fn annotates(&self) -> bool {
+        true
+    }
 }
 
 impl MiniWorld {
