@@ -11,6 +11,7 @@ pub mod encoders;
 pub mod fusions;
 pub mod llms;
 pub mod projectors;
+mod rows;
 pub mod world;
 
 /// Every plugin linked into this program, this crate's among them.
