@@ -7,6 +7,7 @@
 
 pub mod cache;
 mod exam;
+pub mod forecast;
 mod observe;
 pub mod search;
 mod stages;
@@ -182,7 +183,7 @@ impl<'a> Lab<'a> {
         };
         forget(&unopened)?;
         let id = run_identity(&work, labels, &questions);
-        let folder = self.out.join("runs").join(format!("{}-{}", slug(&graph.name), &id[..12]));
+        let folder = run_folder(self.out, graph, &id);
         let _claim = match claim(&folder, Part::Run, watch) {
             Err(LabError::Busy { what }) => return Ok(Ending::Busy(what)),
             claim => claim?,
@@ -309,6 +310,11 @@ fn run_identity(work: &Work<'_>, labels: &Labels, questions: &[Arc<dyn Dataset>]
         identity["generation"] = json!(graph.generation);
     }
     identity::hash(&identity)
+}
+
+/// Where the run of this identity is kept.
+fn run_folder(out: &Path, graph: &Graph, id: &str) -> PathBuf {
+    out.join("runs").join(format!("{}-{}", slug(&graph.name), &id[..12]))
 }
 
 /// What is known of a run before it begins, apart from its identity.
