@@ -21,6 +21,7 @@ mod query;
 mod queue;
 mod reproduce;
 mod run;
+mod score;
 mod search;
 mod table;
 mod trace;
@@ -58,6 +59,7 @@ enum Command {
     Export(export::Arguments),
     Query(query::Arguments),
     Table(table::Arguments),
+    Score(score::Arguments),
     Plugins(plugins::Arguments),
     Cache(cache::Arguments),
     Why(why::Arguments),
@@ -108,6 +110,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Export(arguments) => export::main(&arguments, registry),
         Command::Query(arguments) => query::main(&arguments),
         Command::Table(arguments) => table::main(&arguments),
+        Command::Score(arguments) => score::main(&arguments, registry),
         Command::Plugins(arguments) => plugins::main(&arguments, registry),
         Command::Cache(arguments) => cache::main(&arguments),
         Command::Why(arguments) => why::main(&arguments, registry),

@@ -21,6 +21,10 @@ pub struct Arguments {
     /// Show what a trial costs, too: parameters, those that are trained, training samples a second.
     #[arg(long)]
     costs: bool,
+    /// Show the normalised average over the benchmarks, too: each as points from a guess (0) to the
+    /// best (100).
+    #[arg(long)]
+    normalised: bool,
     /// The results folder.
     #[arg(long, default_value = "results", value_name = "DIR")]
     out: PathBuf,
@@ -41,7 +45,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         Form::Tex => TableFormat::Tex,
     };
     let (baseline, costs) = (arguments.baseline.clone(), arguments.costs);
-    let options = TableOptions { baseline, costs, ..TableOptions::default() };
+    let normalised = arguments.normalised;
+    let options = TableOptions { baseline, costs, normalised, ..TableOptions::default() };
     for name in &arguments.names {
         let table = eagle_results::table(&arguments.out, name, &options).map_err(Failure::input)?;
         print(&(table.render(format).trim_end().to_owned() + "\n"));

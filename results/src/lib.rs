@@ -26,7 +26,7 @@ pub use frames::{FramesSummary, build_frames, digest};
 pub use paper::{Published, published};
 pub use query::query;
 pub use schema::{AXIS_PREFIX, ColumnSchema, FRAMES_VERSION, Kind, TableSchema, schema};
-pub use stats::Test;
+pub use stats::{Test, mean, over_questions, standard_error};
 pub use table::{
     RowKind, SpreadOver, Table, TableCell, TableColumn, TableFormat, TableOptions, TableRow, table,
 };

@@ -6,6 +6,7 @@
 
 pub mod anls;
 pub mod choice;
+pub mod literal;
 pub mod mmmu;
 pub mod pairs;
 pub mod python;

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{AnswerKey, DataError, Dataset, Sample, Turn};
+use eagle_core::data::{AnswerKey, DataError, Dataset, Sample};
 use eagle_core::registry::{BenchmarkConfig, Misfit};
 use eagle_core::score::{Question, Verdict, choice, text::same_without_punctuation};
 use serde_json::Value;
@@ -53,8 +53,7 @@ impl FromRows for Ai2d {
         let question = format!("{}\n{listed}{}", row.text(&["question"])?, self.suffix);
         let key = AnswerKey { choices, ..AnswerKey::default() };
         let id = row.maybe(&["id", "question_id"]).unwrap_or_else(|| row.index.to_string());
-        let turns = vec![Turn { question: question, answer: choice::letter(right).to_string() }];
-        let sample = Sample { id: id, turns, key: Some(Arc::new(key)), ..Sample::default() };
+        let sample = rows::sample(id, question, choice::letter(right).to_string(), key);
         Ok(Some(Item { sample, picture: Some(row.picture(&["image"])?) }))
     }
 }

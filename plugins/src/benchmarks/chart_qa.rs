@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{AnswerKey, DataError, Dataset, Sample, Turn};
+use eagle_core::data::{AnswerKey, DataError, Dataset, Sample};
 use eagle_core::registry::{BenchmarkConfig, Misfit};
 use eagle_core::score::{Judged, Question, Statistic, Verdict, mean, mean_by_category, relaxed::relaxed_correctness};
 use serde_json::Value;
@@ -53,8 +53,7 @@ impl FromRows for ChartQa {
         let category = row.maybe(&["type"]).or_else(|| row.file_category.map(str::to_owned));
         let key = AnswerKey { category, ..AnswerKey::default() };
         let id = row.maybe(&["id"]).unwrap_or_else(|| row.index.to_string());
-        let turns = vec![Turn { question: question, answer: row.text(&["answer", "label"])? }];
-        let sample = Sample { id: id, turns, key: Some(Arc::new(key)), ..Sample::default() };
+        let sample = rows::sample(id, question, row.text(&["answer", "label"])?, key);
         Ok(Some(Item { sample, picture: Some(row.picture(&["image", "imgname"])?) }))
     }
 }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{AnswerKey, DataError, Dataset, Sample, Turn};
+use eagle_core::data::{AnswerKey, DataError, Dataset, Sample};
 use eagle_core::registry::{BenchmarkConfig, Misfit};
 use eagle_core::score::{Question, Verdict, anls::anls};
 use serde_json::Value;
@@ -48,8 +48,7 @@ impl FromRows for DocVqa {
         let answers = row.texts(&["answers"]);
         let answer = answers.first().cloned().ok_or("it has no `answers`")?;
         let key = AnswerKey { answers, ..AnswerKey::default() };
-        let turns = vec![Turn { question: question, answer: answer }];
-        let sample = Sample { id: row.text(&["questionId"])?, turns, key: Some(Arc::new(key)), ..Sample::default() };
+        let sample = rows::sample(row.text(&["questionId"])?, question, answer, key);
         Ok(Some(Item { sample, picture: Some(row.picture(&["image"])?) }))
     }
 }

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{AnswerKey, DataError, Dataset, Sample, Turn};
+use eagle_core::data::{AnswerKey, DataError, Dataset, Sample};
 use eagle_core::registry::{BenchmarkConfig, Misfit};
 use eagle_core::score::{Question, Verdict, text::same_without_punctuation};
 use serde_json::Value;
@@ -47,8 +47,7 @@ impl FromRows for Gqa {
     fn item(&self, row: &Row<'_>) -> Result<Option<Item>, String> {
         let image = row.text(&["imageId", "image_id"])?;
         let question = row.text(&["question"])? + &self.suffix;
-        let turns = vec![Turn { question: question, answer: row.text(&["answer"])? }];
-        let sample = Sample { id: row.text(&["id", "question_id"])?, turns, key: Some(Arc::new(AnswerKey::default())), ..Sample::default() };
+        let sample = rows::sample(row.text(&["id", "question_id"])?, question, row.text(&["answer"])?, AnswerKey::default());
         let picture = match row.picture(&["image"]) {
             Ok(picture) => picture,
             Err(_) => Shown::File(format!("{image}.jpg")),

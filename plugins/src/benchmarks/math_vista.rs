@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{AnswerForm, AnswerKey, DataError, Dataset, Sample, Turn};
+use eagle_core::data::{AnswerForm, AnswerKey, DataError, Dataset, Sample};
 use eagle_core::registry::{BenchmarkConfig, Misfit};
 use eagle_core::score::{Judged, Question, Statistic, Verdict, choice, mean, mean_by_category, python};
 use serde_json::Value;
@@ -64,8 +64,7 @@ impl FromRows for MathVista {
         question += hint(form, !choices.is_empty());
         let category = row.value["metadata"]["task"].as_str().map(str::to_owned);
         let key = AnswerKey { choices, form, category, ..AnswerKey::default() };
-        let turns = vec![Turn { question: question, answer: row.text(&["answer"])? }];
-        let sample = Sample { id: row.text(&["pid", "id"])?, turns, key: Some(Arc::new(key)), ..Sample::default() };
+        let sample = rows::sample(row.text(&["pid", "id"])?, question, row.text(&["answer"])?, key);
         Ok(Some(Item { sample, picture: Some(row.picture(&["decoded_image", "image"])?) }))
     }
 }

@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{AnswerKey, DataError, Dataset, Sample, Turn};
+use eagle_core::data::{AnswerKey, DataError, Dataset, Sample};
 use eagle_core::registry::{BenchmarkConfig, Misfit};
 use eagle_core::score::{Judged, Question, Statistic, Verdict, by_category, choice, mean, pairs::{all_of_group, open_groups}};
 use serde_json::Value;
@@ -65,8 +65,7 @@ impl FromRows for MmBench {
             category: row.maybe(&["category"]),
             ..AnswerKey::default()
         };
-        let turns = vec![Turn { question: question, answer: row.text(&["answer"])? }];
-        let sample = Sample { id: index.to_string(), turns, key: Some(Arc::new(key)), ..Sample::default() };
+        let sample = rows::sample(index.to_string(), question, row.text(&["answer"])?, key);
         Ok(Some(Item { sample, picture: Some(row.picture(&["image"])?) }))
     }
 }

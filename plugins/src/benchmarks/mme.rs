@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{AnswerKey, DataError, Dataset, Sample, Turn};
+use eagle_core::data::{AnswerKey, DataError, Dataset, Sample};
 use eagle_core::registry::{BenchmarkConfig, Misfit};
 use eagle_core::score::{Judged, Question, Statistic, Verdict, by_category, mean, pairs::{accuracy_and_plus, all_of_group}, yes_no};
 use serde_json::Value;
@@ -55,8 +55,7 @@ impl FromRows for Mme {
         let category = Some(row.text(&["category"])?);
         let key = AnswerKey { group: Some(picture.clone()), category, ..AnswerKey::default() };
         let question = asked + &self.suffix;
-        let turns = vec![Turn { question: question, answer: row.text(&["answer"])? }];
-        let sample = Sample { id: picture, turns, key: Some(Arc::new(key)), ..Sample::default() };
+        let sample = rows::sample(picture, question, row.text(&["answer"])?, key);
         Ok(Some(Item { sample, picture: Some(row.picture(&["image", "question_id"])?) }))
     }
 }

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{AnswerKey, DataError, Dataset, Sample, Turn};
+use eagle_core::data::{AnswerKey, DataError, Dataset, Sample};
 use eagle_core::registry::{BenchmarkConfig, Misfit};
 use eagle_core::score::{Judged, Question, Statistic, Verdict, choice, mean, mean_by_category, mmmu::{candidates, is_among, parse_choice}};
 use serde_json::Value;
@@ -64,8 +64,7 @@ impl FromRows for Mmmu {
         let answer = answers.first().cloned().ok_or("it has no `answer`")?;
         let id = row.text(&["id"])?;
         let key = AnswerKey { answers, choices, category: subject(&id), ..AnswerKey::default() };
-        let turns = vec![Turn { question: question, answer: answer }];
-        let sample = Sample { id: id, turns, key: Some(Arc::new(key)), ..Sample::default() };
+        let sample = rows::sample(id, question, answer, key);
         Ok(Some(Item { sample, picture: Some(picture) }))
     }
 }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{AnswerKey, DataError, Dataset, Sample, Turn};
+use eagle_core::data::{AnswerKey, DataError, Dataset, Sample};
 use eagle_core::registry::{BenchmarkConfig, Misfit};
 use eagle_core::score::{Judged, Question, Statistic, Verdict, mean, mean_by_category, text::{contains_formula, contains_text}};
 use serde_json::Value;
@@ -53,8 +53,7 @@ impl FromRows for OcrBench {
         let category = row.text(&["question_type", "type"])?;
         let key = AnswerKey { answers, category: Some(category), ..AnswerKey::default() };
         let id = row.maybe(&["id"]).unwrap_or_else(|| row.index.to_string());
-        let turns = vec![Turn { question: question, answer: answer }];
-        let sample = Sample { id: id, turns, key: Some(Arc::new(key)), ..Sample::default() };
+        let sample = rows::sample(id, question, answer, key);
         Ok(Some(Item { sample, picture: Some(row.picture(&["image", "image_path"])?) }))
     }
 }

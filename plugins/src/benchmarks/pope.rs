@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{AnswerKey, DataError, Dataset, Sample, Turn};
+use eagle_core::data::{AnswerKey, DataError, Dataset, Sample};
 use eagle_core::registry::{BenchmarkConfig, Misfit};
 use eagle_core::score::{Judged, Question, Statistic, Verdict, yes_no};
 use serde::{Deserialize, Serialize};
@@ -76,8 +76,7 @@ impl FromRows for Pope {
             None => number,
         };
         let key = AnswerKey { category, ..AnswerKey::default() };
-        let turns = vec![Turn { question: question, answer: row.text(&["answer", "label"])? }];
-        let sample = Sample { id: id, turns, key: Some(Arc::new(key)), ..Sample::default() };
+        let sample = rows::sample(id, question, row.text(&["answer", "label"])?, key);
         let picture = row.picture(&["image", "image_source"])?;
         Ok(Some(Item { sample, picture: Some(picture) }))
     }

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{AnswerKey, DataError, Dataset, Sample, Turn};
+use eagle_core::data::{AnswerKey, DataError, Dataset, Sample};
 use eagle_core::registry::{BenchmarkConfig, Misfit};
 use eagle_core::score::{Judged, Question, Statistic, Verdict, choice, mean, mean_by_category};
 use serde_json::Value;
@@ -65,8 +65,7 @@ impl FromRows for ScienceQa {
         let asked = context.unwrap_or_default() + &row.text(&["question"])?;
         let question = format!("{asked}\n{}{}", choice::listed(&choices), self.suffix);
         let key = AnswerKey { choices, category: row.maybe(&["subject"]), ..AnswerKey::default() };
-        let turns = vec![Turn { question: question, answer: choice::letter(right).to_string() }];
-        let sample = Sample { id: id, turns, key: Some(Arc::new(key)), ..Sample::default() };
+        let sample = rows::sample(id, question, choice::letter(right).to_string(), key);
         Ok(Some(Item { sample, picture: Some(picture) }))
     }
 }

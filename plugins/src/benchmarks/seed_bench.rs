@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{AnswerKey, DataError, Dataset, Sample, Turn};
+use eagle_core::data::{AnswerKey, DataError, Dataset, Sample};
 use eagle_core::registry::{BenchmarkConfig, Misfit};
 use eagle_core::score::{Judged, Question, Statistic, Verdict, choice, mean, mean_by_category, python};
 use serde_json::Value;
@@ -54,8 +54,7 @@ impl FromRows for SeedBench {
         let question = format!("{}\n{listed}{}", row.text(&["question"])?, self.suffix);
         let category = row.maybe(&["question_type_id"]);
         let key = AnswerKey { choices, category, ..AnswerKey::default() };
-        let turns = vec![Turn { question: question, answer: row.text(&["answer"])? }];
-        let sample = Sample { id: row.text(&["question_id"])?, turns, key: Some(Arc::new(key)), ..Sample::default() };
+        let sample = rows::sample(row.text(&["question_id"])?, question, row.text(&["answer"])?, key);
         Ok(Some(Item { sample, picture: Some(row.picture(&["image", "data_id"])?) }))
     }
 }

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{AnswerKey, DataError, Dataset, Sample, Turn};
+use eagle_core::data::{AnswerKey, DataError, Dataset, Sample};
 use eagle_core::registry::{BenchmarkConfig, Misfit};
 use eagle_core::score::{Judged, Question, Statistic, Verdict, mean, mean_by_category, python, vqa::{normalise, soft_accuracy}};
 use serde_json::Value;
@@ -66,8 +66,7 @@ impl FromRows for TextVqa {
         let answers = row.texts(&["answers"]);
         let answer = answers.first().cloned().ok_or("it has no `answers`")?;
         let key = AnswerKey { answers, ..AnswerKey::default() };
-        let turns = vec![Turn { question: question, answer: answer }];
-        let sample = Sample { id: row.text(&["question_id"])?, turns, key: Some(Arc::new(key)), ..Sample::default() };
+        let sample = rows::sample(row.text(&["question_id"])?, question, answer, key);
         let picture = match row.picture(&["image"]) {
             Ok(picture) => picture,
             Err(_) => Shown::File(format!("{}.jpg", row.text(&["image_id"])?)),

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{AnswerKey, DataError, Dataset, Sample, Turn};
+use eagle_core::data::{AnswerKey, DataError, Dataset, Sample};
 use eagle_core::registry::{BenchmarkConfig, Misfit};
 use eagle_core::score::{Judged, Question, Statistic, Verdict, mean, mean_by_category, python, vqa::{normalise, soft_accuracy}};
 use serde_json::Value;
@@ -54,8 +54,7 @@ impl FromRows for VizWiz {
         let category = row.maybe(&["answer_type", "category"]);
         let key = AnswerKey { answers, category, ..AnswerKey::default() };
         let id = row.text(&["question_id", "image"])?;
-        let turns = vec![Turn { question: question, answer: answer }];
-        let sample = Sample { id: id, turns, key: Some(Arc::new(key)), ..Sample::default() };
+        let sample = rows::sample(id, question, answer, key);
         Ok(Some(Item { sample, picture: Some(row.picture(&["image"])?) }))
     }
 }

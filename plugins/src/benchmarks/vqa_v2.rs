@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{AnswerKey, DataError, Dataset, Sample, Turn};
+use eagle_core::data::{AnswerKey, DataError, Dataset, Sample};
 use eagle_core::registry::{BenchmarkConfig, Misfit};
 use eagle_core::score::{Judged, Question, Statistic, Verdict, mean, mean_by_category, vqa::{normalise_vqa_v2, soft_accuracy}};
 use serde_json::Value;
@@ -60,8 +60,7 @@ impl FromRows for VqaV2 {
             AnswerKey { answers, category: row.maybe(&["answer_type"]), ..AnswerKey::default() };
         let answer = row.maybe(&["multiple_choice_answer"]).or_else(|| key.answers.first().cloned());
         let answer = answer.ok_or("it has no `answers`: name the file of `annotations`")?;
-        let turns = vec![Turn { question: question, answer: answer }];
-        let sample = Sample { id: row.text(&["question_id"])?, turns, key: Some(Arc::new(key)), ..Sample::default() };
+        let sample = rows::sample(row.text(&["question_id"])?, question, answer, key);
         let picture = match row.picture(&["image"]) {
             Ok(picture) => picture,
             Err(_) => Shown::File(format!("{}{:0>12}.jpg", self.prefix, row.text(&["image_id"])?)),

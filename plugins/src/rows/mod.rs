@@ -5,7 +5,6 @@
 //! fingerprint are here.
 
 mod base64;
-pub(crate) mod literal;
 mod questions;
 mod read;
 
@@ -13,8 +12,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eagle_core::data::{DataError, Dataset, Sample};
+use eagle_core::data::{AnswerKey, DataError, Dataset, Sample, Turn};
 use eagle_core::registry::Misfit;
+use eagle_core::score::literal;
 use serde_json::Value;
 
 /// What short answers are asked for with: LLaVA-1.5's words, EAGLE's and lmms-eval's.
@@ -53,6 +53,12 @@ pub(crate) struct Item {
     pub sample: Sample,
     /// Where its picture is; none: it has none.
     pub picture: Option<Shown>,
+}
+
+/// A question as a sample, without its picture.
+pub(crate) fn sample(id: String, question: String, answer: String, key: AnswerKey) -> Sample {
+    let turns = vec![Turn { question, answer }];
+    Sample { id, turns, key: Some(Arc::new(key)), ..Sample::default() }
 }
 
 /// Where a row's picture is.
@@ -135,8 +141,9 @@ impl Row<'_> {
             return Ok(Shown::Column((*column).to_string()));
         }
         let text = self.text(names)?;
-        // No path is that long, and no encoded picture so short.
-        Ok(if text.len() > 512 { Shown::Base64(text) } else { Shown::File(text) })
+        // A file's name has a period or is short; an encoded picture is neither.
+        let encoded = text.len() > 64 && !text.contains('.');
+        Ok(if encoded { Shown::Base64(text) } else { Shown::File(text) })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::normalised;
 use super::notes::notes;
 use super::paired::{Samples, difference, samples};
 use super::published::{published_row, published_rows};
@@ -14,7 +15,7 @@ use crate::stats::{holm, mean, standard_deviation};
 
 /// The table of what was selected.
 pub fn fill(out: &Path, selected: Selected, options: &TableOptions) -> Result<Table, ResultsError> {
-    let columns = columns(&selected.trials);
+    let columns = columns(&selected.trials, options.normalised);
     let baseline = baseline(&selected.trials, options)?;
     let paper = published_rows(&selected, options)?;
     let samples = samples(out, &selected.trials)?;
@@ -68,8 +69,11 @@ fn difference_cells(
 ) -> Vec<Option<TableCell>> {
     let contrast = [(1.0, trial), (-1.0, baseline)];
     let cell = |column: &TableColumn| {
+        if column.is_normalised {
+            return None;
+        }
         let of: Vec<&TableColumn> = match column.is_mean {
-            true => columns.iter().filter(|c| !c.is_mean).collect(),
+            true => columns.iter().filter(|c| c.of_benchmark()).collect(),
             false => vec![column],
         };
         let found = difference(&contrast, &of, samples, 0.0)?;
@@ -101,7 +105,7 @@ fn cost(trial: &Trial, of: &dyn Fn((f64, f64, f64)) -> f64) -> Option<f64> {
     mean(&trial.costs.iter().map(|&costs| of(costs)).collect::<Vec<_>>())
 }
 
-fn columns(trials: &[Trial]) -> Vec<TableColumn> {
+fn columns(trials: &[Trial], normalised: bool) -> Vec<TableColumn> {
     let mut largest: BTreeMap<(&str, &str), f64> = BTreeMap::new();
     for score in trials.iter().flat_map(|trial| &trial.scores) {
         let size = largest.entry((&score.benchmark, &score.metric)).or_default();
@@ -114,13 +118,18 @@ fn columns(trials: &[Trial]) -> Vec<TableColumn> {
             metric: metric.to_owned(),
             percent: size <= 1.0,
             is_mean: false,
+            is_normalised: false,
         })
         .collect();
     // A mean over different scales, or over two metrics of one benchmark, would mean nothing.
     let one_metric_each = columns.windows(2).all(|pair| pair[0].benchmark != pair[1].benchmark);
     if columns.len() > 1 && one_metric_each && columns.iter().all(|c| c.percent) {
         let (benchmark, metric) = ("mean".to_owned(), "mean".to_owned());
-        columns.push(TableColumn { benchmark, metric, percent: true, is_mean: true });
+        let (is_mean, is_normalised) = (true, false);
+        columns.push(TableColumn { benchmark, metric, percent: true, is_mean, is_normalised });
+    }
+    if normalised && !columns.is_empty() {
+        columns.push(normalised::column());
     }
     columns
 }
@@ -153,12 +162,14 @@ pub fn of_column<'a>(trial: &'a Trial, column: &TableColumn, blind: bool) -> Vec
 
 fn score_cells(trial: &Trial, columns: &[TableColumn], blind: bool) -> Vec<Option<TableCell>> {
     let parts: Vec<Vec<&Score>> =
-        columns.iter().filter(|c| !c.is_mean).map(|c| of_column(trial, c, blind)).collect();
+        columns.iter().filter(|c| c.of_benchmark()).map(|c| of_column(trial, c, blind)).collect();
     let mut parts_left = parts.iter();
     columns
         .iter()
         .map(|column| {
-            if column.is_mean {
+            if column.is_normalised {
+                normalised::cell(trial, &parts)
+            } else if column.is_mean {
                 mean_cell(trial, &parts)
             } else {
                 parts_left.next().and_then(|scores| score_cell(scores))
@@ -175,12 +186,17 @@ fn score_cell(scores: &[&Score]) -> Option<TableCell> {
     Some(cell(mean(&values)?, spread, values.len(), samples))
 }
 
-/// The mean over benchmarks, of the seeds that have them all.
-fn mean_cell(trial: &Trial, parts: &[Vec<&Score>]) -> Option<TableCell> {
-    let of_seed = |seed: i64| -> Option<Vec<&Score>> {
+/// The scores of each seed that has all benchmarks.
+pub fn complete<'a>(trial: &Trial, parts: &[Vec<&'a Score>]) -> Vec<Vec<&'a Score>> {
+    let of_seed = |seed: i64| -> Option<Vec<&'a Score>> {
         parts.iter().map(|scores| scores.iter().find(|s| s.seed == seed).copied()).collect()
     };
-    let complete: Vec<Vec<&Score>> = trial.runs.keys().filter_map(|seed| of_seed(*seed)).collect();
+    trial.runs.keys().filter_map(|seed| of_seed(*seed)).collect()
+}
+
+/// The mean over benchmarks, of the seeds that have them all.
+fn mean_cell(trial: &Trial, parts: &[Vec<&Score>]) -> Option<TableCell> {
+    let complete = complete(trial, parts);
     let means: Vec<f64> = complete
         .iter()
         .filter_map(|scores| mean(&scores.iter().map(|s| s.value).collect::<Vec<_>>()))
@@ -196,7 +212,8 @@ fn mean_cell(trial: &Trial, parts: &[Vec<&Score>]) -> Option<TableCell> {
     Some(cell(mean(&means)?, spread, means.len(), samples))
 }
 
-fn over_seeds(values: &[f64]) -> Option<(f64, SpreadOver)> {
+/// The spread of a value over seeds.
+pub fn over_seeds(values: &[f64]) -> Option<(f64, SpreadOver)> {
     standard_deviation(values).map(|sd| (sd, SpreadOver::Seeds))
 }
 

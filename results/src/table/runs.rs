@@ -42,6 +42,8 @@ pub struct Score {
     pub value: f64,
     pub n: usize,
     pub standard_error: Option<f64>,
+    /// What a guess gives, and the best value, where both are known.
+    pub scale: Option<(f64, f64)>,
     pub undecided: usize,
 }
 
@@ -178,6 +180,7 @@ fn attach_scores(trials: &mut [Trial], frame: &Frame) {
             value,
             n: table.int(row, "n").unwrap_or_default().max(0) as usize,
             standard_error: table.float(row, "standard_error"),
+            scale: table.float(row, "chance").zip(table.float(row, "maximum")),
             undecided: table.int(row, "n_undecided").unwrap_or_default().max(0) as usize,
         });
     }

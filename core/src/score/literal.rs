@@ -1,7 +1,8 @@
 //! Lists as Python prints them: `['a', "it's", 3]`, which some data sets hold as text.
 
 /// The items of a list of texts and numbers; none if the text is no such list.
-pub(crate) fn list(text: &str) -> Option<Vec<String>> {
+#[must_use]
+pub fn list(text: &str) -> Option<Vec<String>> {
     let inner = text.trim().strip_prefix('[')?.strip_suffix(']')?;
     let mut items = Vec::new();
     let mut chars = inner.chars().peekable();
