@@ -10,22 +10,31 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod chat;
 mod check;
+mod diff;
 mod export;
 mod file;
+mod findings;
 mod forecast;
+mod page;
 mod plan;
 mod plugins;
 mod progress;
 mod query;
 mod queue;
+mod report;
 mod reproduce;
 mod run;
+mod sample;
 mod score;
 mod search;
+mod spark;
+mod studies;
 mod table;
 mod trace;
 mod trained;
+mod watch;
 mod why;
 
 use std::io::IsTerminal;
@@ -53,6 +62,7 @@ struct Arguments {
 enum Command {
     Check(check::Arguments),
     Plan(plan::Arguments),
+    Sample(sample::Arguments),
     Run(run::Arguments),
     Reproduce(reproduce::Arguments),
     Trace(trace::Arguments),
@@ -60,7 +70,12 @@ enum Command {
     Query(query::Arguments),
     Table(table::Arguments),
     Score(score::Arguments),
+    Findings(findings::Arguments),
     Plugins(plugins::Arguments),
+    Watch(watch::Arguments),
+    Report(report::Arguments),
+    Diff(diff::Arguments),
+    Chat(chat::Arguments),
     Cache(cache::Arguments),
     Why(why::Arguments),
 }
@@ -104,6 +119,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
     match command {
         Command::Check(arguments) => check::main(&arguments, registry),
         Command::Plan(arguments) => plan::main(&arguments, registry),
+        Command::Sample(arguments) => sample::main(&arguments, registry),
         Command::Run(arguments) => run::main(&arguments, registry),
         Command::Reproduce(arguments) => reproduce::main(&arguments, registry),
         Command::Trace(arguments) => trace::main(&arguments, registry),
@@ -111,7 +127,12 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Query(arguments) => query::main(&arguments),
         Command::Table(arguments) => table::main(&arguments),
         Command::Score(arguments) => score::main(&arguments, registry),
+        Command::Findings(arguments) => findings::main(&arguments),
         Command::Plugins(arguments) => plugins::main(&arguments, registry),
+        Command::Watch(arguments) => watch::main(&arguments),
+        Command::Report(arguments) => report::main(&arguments, registry),
+        Command::Diff(arguments) => diff::main(&arguments, registry),
+        Command::Chat(arguments) => chat::main(&arguments, registry),
         Command::Cache(arguments) => cache::main(&arguments),
         Command::Why(arguments) => why::main(&arguments, registry),
     }

@@ -10,6 +10,7 @@ pub mod datasets;
 pub mod encoders;
 pub mod fusions;
 pub mod llms;
+pub mod objectives;
 pub mod projectors;
 mod rows;
 pub mod world;

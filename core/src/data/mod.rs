@@ -1,9 +1,11 @@
 //! Samples, pictures and data sets: what a model learns from and is judged by.
 
 pub mod annotations;
+mod cut;
+pub mod frame;
 pub mod preprocess;
 pub mod resample;
-pub mod sheet;
+pub mod tiles;
 
 use std::fmt::Debug;
 use std::path::PathBuf;
