@@ -159,6 +159,11 @@ pub trait Dataset: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Which of the sources of a mixture the sample is of, by number; empty where there is one.
+    fn source(&self, _index: usize) -> String {
+        String::new()
+    }
+
     /// Everything wrong that can be found cheaply before training: missing pictures, empty answers.
     fn problems(&self) -> Vec<DataError> {
         Vec::new()

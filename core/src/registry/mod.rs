@@ -4,6 +4,7 @@
 //! of `traits.rs`, submitted with [`register!`](crate::register). The registry is a value that is passed to
 //! `link`, so a program can't forget to mention the crate that its plugins live in.
 
+mod nested;
 mod promise;
 mod traits;
 
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::weights::Keys;
 
+pub use nested::NestedData;
 pub use promise::{Cost, MapShape, Misfit, TokensShape};
 pub use traits::{
     BenchmarkConfig, DatasetConfig, Encoder, EncoderConfig, Features, Fusion, FusionConfig,

@@ -5,12 +5,15 @@
 //! (transformers pull request 34191).
 
 pub mod checkpoint;
+pub mod grouped;
 pub mod loader;
 pub mod optimizer;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
+
+use rayon::prelude::*;
 
 use crate::data::{DataError, Dataset};
 use crate::features::{Frozen, Recall};
@@ -22,6 +25,7 @@ use crate::registry::NoTap;
 use crate::tensor::{Grads, Tape, TensorError};
 use crate::weights::WeightsError;
 use checkpoint::Checkpoint;
+use grouped::Grouping;
 use loader::{Batch, Order, Source, TextSpec};
 use optimizer::Optimizer;
 
@@ -110,6 +114,9 @@ pub struct Totals {
     pub skipped: usize,
     /// Wall time in seconds.
     pub seconds: f64,
+    /// Of these, how many the trainer waited for data.
+    #[serde(default)]
+    pub waited: f64,
     /// Frozen features, in pictures times encoders: read from the cache, and computed.
     #[serde(default)]
     pub features: Recall,
@@ -168,14 +175,16 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
             flip: spec.flip,
             frozen: job.frozen.clone(),
         },
-        Order::new(job.seed, job.dataset.len(), spec.epochs),
+        order(job)?,
         totals.steps,
         steps,
     );
     let sitting = Instant::now();
     let before = totals;
     for step in totals.steps..steps {
+        let asked = Instant::now();
         let mut batches = batches.recv().map_err(|_| TrainError::Loader(step + 1))??;
+        totals.waited += asked.elapsed().as_secs_f64();
         let samples = sample_names(&batches);
         let (loss, mut grads) = forward_backward(job.model, &job.frozen, &mut batches)?;
         let broken = |what, value| TrainError::NonFinite {
@@ -214,7 +223,22 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
     }
     metrics.sync()?;
     job.model.freeze();
+    let share = 100.0 * totals.waited / totals.seconds.max(1e-9);
+    tracing::info!(stage = spec.name.value, "waited {share:.1} % of the time for data");
     Ok((Outcome::Done, totals))
+}
+
+/// The order of the stage's samples.
+fn order(job: &Job<'_>) -> Result<Order, DataError> {
+    let spec = &job.stage.spec;
+    let order = Order::new(job.seed, job.dataset.len(), spec.epochs);
+    if !spec.group_by_modality_length {
+        return Ok(order);
+    }
+    let grouping = Grouping { batch: spec.batch, accumulate: spec.accumulate };
+    let dataset = &job.dataset;
+    let words = (0..dataset.len()).into_par_iter().map(|index| dataset.words(index));
+    Ok(order.grouped(grouping, words.collect::<Result<Vec<i32>, DataError>>()?))
 }
 
 /// The mean loss per target token over all micro-batches, and its gradients.

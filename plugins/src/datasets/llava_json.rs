@@ -49,4 +49,9 @@ impl DatasetConfig for LlavaJson {
         };
         Ok(Arc::new(Collection::of(vec![Shard::json(path, images)?])?))
     }
+
+    fn files(&self) -> Vec<(&'static str, &Path)> {
+        let images = self.images.iter().map(|folder| ("images", folder.as_path()));
+        std::iter::once(("path", self.path.as_path())).chain(images).collect()
+    }
 }

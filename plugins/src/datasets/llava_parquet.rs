@@ -46,4 +46,8 @@ impl DatasetConfig for LlavaParquet {
         let shards: Result<Vec<Shard>, DataError> = shards.into_iter().map(shard).collect();
         Ok(Arc::new(Collection::of(shards?)?))
     }
+
+    fn files(&self) -> Vec<(&'static str, &Path)> {
+        self.paths.iter().map(|path| ("paths", path.as_path())).collect()
+    }
 }

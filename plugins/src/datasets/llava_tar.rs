@@ -40,4 +40,8 @@ impl DatasetConfig for LlavaTar {
         let shards: Result<Vec<Shard>, DataError> = shards.into_iter().map(Shard::tar).collect();
         Ok(Arc::new(Collection::of(shards?)?))
     }
+
+    fn files(&self) -> Vec<(&'static str, &Path)> {
+        self.paths.iter().map(|path| ("paths", path.as_path())).collect()
+    }
 }
