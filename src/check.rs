@@ -1,6 +1,6 @@
 //! `eagle-lab check`: every error of a file at once, before anything is allocated.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use eagle_core::registry::Registry;
 
@@ -18,11 +18,24 @@ pub struct Arguments {
     overrides: Overrides,
 }
 
+impl Arguments {
+    /// The study as it stands and at each of its budgets, unless one is named.
+    fn at_every_budget<'a>(&self, path: &'a Path) -> Vec<(&'a Path, Overrides)> {
+        let mut all = vec![(path, self.overrides.clone())];
+        if self.overrides.budget.is_none() {
+            let at = |name| (path, Overrides { budget: Some(name), ..self.overrides.clone() });
+            all.extend(file::budgets(path).into_iter().map(at));
+        }
+        all
+    }
+}
+
 /// Checks every file; the wrong ones are reported together.
 pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     let mut wrong = Vec::new();
-    for path in &arguments.files {
-        match file::open(path, &arguments.overrides, registry) {
+    for (path, overrides) in arguments.files.iter().flat_map(|path| arguments.at_every_budget(path))
+    {
+        match file::open(path, &overrides, registry) {
             Ok(opened) => {
                 let mut warned: Vec<String> = Vec::new();
                 for one in &opened.ready {
@@ -35,6 +48,8 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
                     let trial = one.study.as_ref().map(|(_, trial)| format!(" ({trial})"));
                     let (nodes, stages) = (one.graph.order.len(), one.graph.stages.len());
                     let title = path.display();
+                    let budget = overrides.budget.iter().map(|name| format!(" at {name}"));
+                    let title = budget.fold(title.to_string(), |title, budget| title + &budget);
                     print(&format!(
                         "{title}{}: ok, {nodes} nodes, {stages} stages\n",
                         trial.unwrap_or_default()

@@ -59,6 +59,7 @@ impl Ready {
 }
 
 /// What a file holds.
+#[derive(Default)]
 pub struct Opened {
     /// Its experiments; of a search the first ones, which show that it can run.
     pub ready: Vec<Ready>,
@@ -130,6 +131,9 @@ pub struct Overrides {
     /// The seed, in place of the file's.
     #[arg(long)]
     pub seed: Option<u64>,
+    /// A study at one of its `budgets`; its results are another study's, BUDGET-NAME.
+    #[arg(long, value_name = "NAME")]
+    pub budget: Option<String>,
 }
 
 /// Reads, checks and links a file.
@@ -141,9 +145,18 @@ pub fn open(path: &Path, overrides: &Overrides, registry: &Registry) -> Result<O
     let name = path.display().to_string();
     let changes = overrides.changes()?;
     match spec::read(&source) {
-        (Some(File::Study(study)), form) => trials(path, &source, &study, form, &changes, registry),
+        (Some(File::Study(study)), form) => {
+            let budget = overrides.budget.as_deref().unwrap_or(spec::STANDARD);
+            let study = study.at(budget).map_err(Failure::Input)?;
+            trials(path, &source, &study, form, &changes, registry)
+        }
         // `check` finds the problems of the form, too, and those of the content with them.
-        _ => {
+        (file, _) => {
+            if let (Some(File::Experiment(_)), Some(budget)) = (file, &overrides.budget) {
+                return Err(Failure::input(format!(
+                    "--budget {budget}: {name} is an experiment; only studies have budgets"
+                )));
+            }
             let source = edited(source.clone(), &changes)
                 .map_err(|problem| drawn(&[problem], &source, &name))?;
             let ready = vec![link(source, &name, path, registry)?];
@@ -182,6 +195,16 @@ fn trials(
         searches.push(Searched { study, search, group, file, first });
     }
     Ok(Opened { ready, searches })
+}
+
+/// The names of a study's budgets; none of an experiment, or of what can't be read.
+pub fn budgets(path: &Path) -> Vec<String> {
+    match std::fs::read_to_string(path).map(|source| spec::read(&source).0) {
+        Ok(Some(File::Study(study))) => {
+            study.budgets.into_iter().map(|budget| budget.name.value).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// How much a file's searches may come to.

@@ -13,11 +13,13 @@ mod cache;
 mod check;
 mod export;
 mod file;
+mod forecast;
 mod plan;
 mod plugins;
 mod progress;
 mod query;
 mod queue;
+mod reproduce;
 mod run;
 mod search;
 mod table;
@@ -51,6 +53,7 @@ enum Command {
     Check(check::Arguments),
     Plan(plan::Arguments),
     Run(run::Arguments),
+    Reproduce(reproduce::Arguments),
     Trace(trace::Arguments),
     Export(export::Arguments),
     Query(query::Arguments),
@@ -100,6 +103,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Check(arguments) => check::main(&arguments, registry),
         Command::Plan(arguments) => plan::main(&arguments, registry),
         Command::Run(arguments) => run::main(&arguments, registry),
+        Command::Reproduce(arguments) => reproduce::main(&arguments, registry),
         Command::Trace(arguments) => trace::main(&arguments, registry),
         Command::Export(arguments) => export::main(&arguments, registry),
         Command::Query(arguments) => query::main(&arguments),

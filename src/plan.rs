@@ -73,6 +73,7 @@ fn plan_json(name: &str, stages: &[Schedule]) -> serde_json::Value {
             "parameters_trained": trained,
             "parameters_frozen": frozen,
             "frozen_prefix": stage.frozen_prefix(),
+            "forward_flops": stage.forward_flops(),
             "flops_per_sample": stage.flops_per_sample(),
             "peak_bytes": stage.peak_bytes(),
         })

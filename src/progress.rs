@@ -169,10 +169,18 @@ impl Observer for Progress<'_> {
             bar.finish_and_clear();
         }
         let blind = if score.blind { " blind" } else { "" };
-        let error = score.standard_error.map_or(String::new(), |e| format!(" ± {:.1}", e * 100.0));
-        let value = score.value * 100.0;
+        // Shares are shown in percent.
+        let scale = if score.maximum == 1.0 { 100.0 } else { 1.0 };
+        let error = score.standard_error.map_or(String::new(), |e| format!(" ± {:.1}", e * scale));
+        let value = score.value * scale;
         let (benchmark, metric, n) = (&score.benchmark, &score.metric, score.n);
-        self.say(&format!("  {benchmark}{blind}: {metric} {value:.1}{error} ({n} questions)"));
+        let undecided = match score.undecided {
+            0 => String::new(),
+            count => format!(", {count} undecided"),
+        };
+        self.say(&format!(
+            "  {benchmark}{blind}: {metric} {value:.1}{error} ({n} questions{undecided})"
+        ));
     }
 
     fn stop(&self) -> bool {

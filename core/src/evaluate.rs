@@ -14,6 +14,7 @@ use crate::model::{Model, SeeError};
 use crate::nn::ops::{self, Row};
 use crate::record::{Prediction, Score};
 use crate::registry::BenchmarkConfig;
+use crate::score::{Judged, Statistic};
 use crate::spec::Generation;
 use crate::tensor::{Tensor, TensorError};
 use crate::train::loader::{Batch, Drawn, Sequence, TextSpec};
@@ -93,35 +94,34 @@ pub fn answer(
     Ok(Some(answers.into_iter().map(|(_, prediction)| prediction).collect()))
 }
 
-/// The mean score of predictions, and its standard error.
-pub fn score(benchmark: &dyn BenchmarkConfig, predictions: &[Prediction], blind: bool) -> Score {
-    let n = predictions.len();
-    let mean = predictions.iter().map(|p| p.score).sum::<f64>() / n.max(1) as f64;
-    let squares: f64 = predictions.iter().map(|p| (p.score - mean).powi(2)).sum();
-    let standard_error = (n > 1).then(|| (squares / (n - 1) as f64 / n as f64).sqrt());
-    Score {
+/// What predictions come to: the benchmark's main metric first.
+pub fn score(
+    benchmark: &dyn BenchmarkConfig,
+    predictions: &[Prediction],
+    blind: bool,
+) -> Vec<Score> {
+    let judged: Vec<Judged<'_>> = predictions.iter().map(Prediction::judged).collect();
+    let undecided = predictions.iter().filter(|p| p.verdict.undecided).count();
+    let score = |(at, found): (usize, Statistic)| Score {
         benchmark: benchmark.name(),
-        metric: benchmark.metric().into(),
-        value: mean,
-        n,
-        standard_error,
+        metric: found.name,
+        value: found.value,
+        n: found.n,
+        standard_error: found.standard_error,
         blind,
-    }
+        main: at == 0,
+        low: found.interval.map(|(low, _)| low),
+        high: found.interval.map(|(_, high)| high),
+        undecided,
+        chance: found.scale.chance,
+        maximum: found.scale.maximum,
+    };
+    benchmark.summarise(&judged).into_iter().enumerate().map(score).collect()
 }
 
 impl Exam<'_> {
     fn judge(&self, sample: &Sample, prediction: String) -> Prediction {
-        let turn = sample.turns.last();
-        let answer = turn.map(|turn| turn.answer.clone()).unwrap_or_default();
-        let score = self.benchmark.score(&prediction, &answer);
-        Prediction {
-            sample: sample.id.clone(),
-            question: turn.map(|turn| turn.question.clone()).unwrap_or_default(),
-            prediction,
-            answer,
-            score,
-            correct: score >= 1.0,
-        }
+        Prediction::judge(self.benchmark, sample, prediction)
     }
 
     /// The answers to prompts of one length.

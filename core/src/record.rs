@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::{AnswerKey, Sample};
+use crate::registry::BenchmarkConfig;
+use crate::score::{Judged, Question, Verdict};
 use crate::weights::{TEMPORARY, write_atomically};
 
 /// A record that can't be read or written.
@@ -127,10 +130,38 @@ pub struct Prediction {
     pub prediction: String,
     /// What is right.
     pub answer: String,
-    /// The score, 0 to 1.
-    pub score: f64,
+    /// What else its benchmark knows of the question.
+    #[serde(flatten)]
+    pub key: AnswerKey,
+    /// What was found about it.
+    #[serde(flatten)]
+    pub verdict: Verdict,
     /// Whether the score is 1.
     pub correct: bool,
+}
+
+impl Prediction {
+    /// What a benchmark makes of a prediction for one of its samples.
+    pub fn judge(benchmark: &dyn BenchmarkConfig, sample: &Sample, prediction: String) -> Self {
+        let none = AnswerKey::default();
+        let question = Question::of(sample, &none);
+        let verdict = benchmark.judge(&question, &prediction);
+        Prediction {
+            sample: sample.id.clone(),
+            question: question.text.to_owned(),
+            prediction,
+            answer: question.answer.to_owned(),
+            key: question.key.clone(),
+            correct: verdict.correct(),
+            verdict,
+        }
+    }
+
+    /// As what a benchmark summarises.
+    pub fn judged(&self) -> Judged<'_> {
+        let question = Question { text: &self.question, answer: &self.answer, key: &self.key };
+        Judged { question, verdict: &self.verdict }
+    }
 }
 
 /// Writes predictions, one a line.
@@ -167,16 +198,42 @@ fn line(value: &impl Serialize) -> String {
 pub struct Score {
     /// The benchmark's name.
     pub benchmark: String,
-    /// What is measured: `accuracy`, `exact-match`.
+    /// What is measured: `accuracy`, `f1/adversarial`.
     pub metric: String,
-    /// The mean, 0 to 1.
+    /// The value; shares are 0 to 1.
     pub value: f64,
-    /// Questions.
+    /// Questions, or groups of them.
     pub n: usize,
-    /// The standard error of the mean; absent below two questions.
+    /// The value's standard error; absent below two questions.
     pub standard_error: Option<f64>,
     /// Whether the picture was withheld.
     pub blind: bool,
+    /// Whether it is its benchmark's main metric.
+    #[serde(default = "yes")]
+    pub main: bool,
+    /// Where the 95 % confidence interval begins.
+    #[serde(default)]
+    pub low: Option<f64>,
+    /// Where it ends.
+    #[serde(default)]
+    pub high: Option<f64>,
+    /// Answers of the benchmark that its rules can't judge; they score 0.
+    #[serde(default)]
+    pub undecided: usize,
+    /// What a guess gives, where that is known.
+    #[serde(default)]
+    pub chance: Option<f64>,
+    /// The best value.
+    #[serde(default = "one")]
+    pub maximum: f64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// One stage of a run.
@@ -251,6 +308,10 @@ pub struct Manifest {
     pub parameters_frozen: u64,
     /// Visual tokens per image.
     pub visual_tokens: u64,
+    /// FLOPs of one forward pass over one sample of the last stage's length, as `plan` counts them;
+    /// 0 in manifests of before they were counted.
+    #[serde(default)]
+    pub forward_flops: u64,
     /// Training samples per second over all stages.
     pub samples_per_second: f64,
     /// The commit of the checkout that it was run in, if it was one, with `-dirty` behind it if

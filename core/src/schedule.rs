@@ -143,6 +143,11 @@ impl Schedule {
         self.nodes.iter().filter(|n| !n.records).map(|n| n.id.as_str()).collect()
     }
 
+    /// FLOPs of one forward pass over one sample.
+    pub fn forward_flops(&self) -> u64 {
+        sum(self.nodes.iter().map(|node| node.cost.flops))
+    }
+
     /// FLOPs of a training step per sample: every node's forward pass, and for those that record
     /// the input gradient, for those that train the weight gradient; under gradient checkpointing
     /// the blocks' forward pass twice.

@@ -71,6 +71,7 @@ fn run_row(run: &Run, axes: &[String]) -> Vec<Cell> {
         int(m.parameters_trained),
         int(m.parameters_frozen),
         int(m.visual_tokens),
+        int(m.forward_flops.filter(|flops| *flops > 0)),
         Cell::Int(m.steps().0),
         Cell::Int(m.steps().1),
         float(m.samples_per_second),
@@ -110,6 +111,12 @@ fn score_rows(run: &Run) -> Rows {
                 float(s.value),
                 Cell::Int(s.n),
                 float(s.standard_error),
+                Cell::Bool(s.main),
+                float(s.low),
+                float(s.high),
+                Cell::Int(s.undecided),
+                float(s.chance),
+                float(s.maximum),
             ]
         })
         .collect()
@@ -142,6 +149,10 @@ fn sample_rows(run: &Run, predictions: &Predictions) -> Result<Rows, ResultsErro
                 s.answer.as_ref().map_or(Cell::Null, answer),
                 float(s.score),
                 s.correct.map_or(Cell::Null, Cell::Bool),
+                maybe_text(&s.parsed),
+                Cell::Bool(s.undecided),
+                maybe_text(&s.category),
+                maybe_text(&s.group),
             ]
         })
         .collect())

@@ -34,6 +34,7 @@ pub struct Manifest {
     pub parameters_trained: Option<i64>,
     pub parameters_frozen: Option<i64>,
     pub visual_tokens: Option<i64>,
+    pub forward_flops: Option<i64>,
     pub samples_per_second: Option<f64>,
     pub commit: Option<String>,
     pub version: Option<String>,
@@ -100,6 +101,19 @@ pub struct Score {
     pub standard_error: Option<f64>,
     #[serde(default)]
     pub blind: bool,
+    /// Absent where a benchmark had one metric only.
+    #[serde(default = "yes")]
+    pub main: bool,
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+    #[serde(default)]
+    pub undecided: i64,
+    pub chance: Option<f64>,
+    pub maximum: Option<f64>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,6 +133,11 @@ pub struct Sample {
     pub answer: Option<serde_json::Value>,
     pub score: Option<f64>,
     pub correct: Option<bool>,
+    pub parsed: Option<String>,
+    #[serde(default)]
+    pub undecided: bool,
+    pub category: Option<String>,
+    pub group: Option<String>,
 }
 
 #[derive(Debug)]

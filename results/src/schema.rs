@@ -142,6 +142,12 @@ const RUNS: &[ColumnSchema] = &[
     column("parameters_trained", Int, "parameter", "parameters that some stage updates"),
     column("parameters_frozen", Int, "parameter", "parameters that no stage updates"),
     column("visual_tokens", Int, "token/image", "tokens that the LLM reads before the text"),
+    column(
+        "forward_flops",
+        Int,
+        "FLOP/sample",
+        "of one forward pass over one sample of the last stage's length; null in old runs",
+    ),
     column("steps", Int, "optimiser step", "of all its stages, wherever they were trained"),
     column(
         "steps_from_scratch",
@@ -172,8 +178,19 @@ const SCORES: &[ColumnSchema] = &[
     column("metric", Text, "", "which of the benchmark's metrics"),
     BLIND,
     column("value", Float, "of its metric", "the score; accuracies lie in 0..1"),
-    column("n", Int, "sample", "samples that it was computed over"),
+    column("n", Int, "sample", "samples, or groups of them, that it was computed over"),
     column("standard_error", Float, "of its metric", "over those samples; null where unknown"),
+    column("main", Bool, "", "whether it is the metric that tables show of this benchmark"),
+    column("low", Float, "of its metric", "where the 95 % confidence interval begins"),
+    column("high", Float, "of its metric", "where it ends; both null where unknown"),
+    column(
+        "n_undecided",
+        Int,
+        "sample",
+        "answers of the benchmark that its rules can't judge; they score 0",
+    ),
+    column("chance", Float, "of its metric", "expected of a guess; null where unknown"),
+    column("maximum", Float, "of its metric", "the best value; null in runs of older versions"),
 ];
 
 const SAMPLES: &[ColumnSchema] = &[
@@ -186,4 +203,8 @@ const SAMPLES: &[ColumnSchema] = &[
     column("answer", Text, "", "the reference answer"),
     column("score", Float, "of its metric", "of this one answer; 0..1 for accuracies"),
     column("correct", Bool, "", "null where the benchmark has no such notion"),
+    column("parsed", Text, "", "what the rules understood: a letter, a number; null without"),
+    column("undecided", Bool, "", "true: the rules can't tell what was answered; it scores 0"),
+    column("category", Text, "", "the subset that the question is also reported under, if any"),
+    column("group_id", Text, "", "questions of one group count together; null without"),
 ];

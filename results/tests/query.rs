@@ -159,7 +159,9 @@ fn an_unknown_column_lists_the_columns_and_the_nearest() {
         };
         assert_eq!((column.as_str(), nearest.as_deref()), ("benchmrk", Some("benchmark")), "{sql}");
         let text = error.to_string();
-        assert!(text.contains("scores(run, benchmark, metric, blind, value, n, standard_error)"));
+        assert!(text.contains(
+            "scores(run, benchmark, metric, blind, value, n, standard_error, main, low,"
+        ));
         assert!(text.contains("threads, axis_fuse)"), "{text}");
     }
 }
@@ -238,7 +240,7 @@ fn a_result_written_as_parquet_reads_back_the_same() {
         query(results.out(), "SELECT * FROM scores ORDER BY run, benchmark, blind").unwrap();
     let copy = results.out().join("copy.parquet");
     let line = frame.render(&Format::Parquet(copy.clone())).unwrap();
-    assert!(line.ends_with("copy.parquet: 6 rows, 7 columns\n"), "{line}");
+    assert!(line.ends_with("copy.parquet: 6 rows, 13 columns\n"), "{line}");
     assert_eq!(fs::read(copy).unwrap(), fs::read(path).unwrap());
     assert_eq!(frame.rows().next().unwrap()[0], Cell::Text("ChannelConcat-0".to_owned()));
 }

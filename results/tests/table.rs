@@ -80,26 +80,74 @@ fn one_seed_is_compared_by_mcnemar_s_exact_test() {
     let table = table(results.out(), "fusion", &TableOptions::default()).unwrap();
     let difference = cell(&table, "B", RowKind::Difference, "mini-colour");
     assert!(near(difference.value, 0.4));
-    let (p, test) = difference.test.unwrap();
+    let test = difference.test.as_ref().unwrap();
     // 2 / 2^8.
-    assert!(near(p, 0.007_812_5) && test == Test::McNemar);
+    assert!(near(test.p, 0.007_812_5) && test.test == Test::McNemar);
+    // scipy: 0.4 plus and minus t.ppf(0.975, 19) x 0.112390.
+    let (low, high) = test.interval.unwrap();
+    assert!(
+        (low - 0.164_764_404).abs() < 1e-8 && (high - 0.635_235_596).abs() < 1e-6,
+        "{low} {high}"
+    );
     // Differences: eight 1, twelve 0: variance (8 x 0.36 + 12 x 0.16) / 19, over 20 samples.
     assert!(near(difference.spread.unwrap().0, (4.8_f64 / 19.0 / 20.0).sqrt()));
     assert!(!table.rows.iter().any(|r| r.trial == "A()" && r.kind == RowKind::Difference));
 }
 
 #[test]
-fn several_seeds_are_compared_sample_by_sample_averaged_over_seeds() {
+fn seeds_that_all_agree_say_nothing_of_their_spread_so_questions_are_compared() {
     let table = table(fusion().out(), "fusion", &TableOptions::default()).unwrap();
     let difference = cell(&table, "LlavaHr", RowKind::Difference, "mini-colour");
     // Samples 5..8 are better at 1, 2, 2 and 1 of three seeds: 1/3, 2/3, 2/3, 1/3.
     assert!(near(difference.value, 0.2));
-    let (p, test) = difference.test.unwrap();
-    assert_eq!(test, Test::Permutation);
+    let test = difference.test.as_ref().unwrap();
+    assert_eq!(test.test, Test::Permutation);
     // All four signs must agree: 2 / 16.
-    assert!((p - 0.125).abs() < 0.01, "{p}");
+    assert!((test.p - 0.125).abs() < 0.01, "{test:?}");
     let mean = cell(&table, "LlavaHr", RowKind::Difference, "mean");
     assert!(near(mean.value, 0.1));
+}
+
+/// Three trials whose scores differ from seed to seed: 0.5, 0.6, 0.7 against 0.8, 0.95, 0.95 and 0.55,
+/// 0.6, 0.8.
+fn three() -> Results {
+    let results = Results::new();
+    for (trial, right) in [("A()", [10, 12, 14]), ("B()", [16, 19, 19]), ("C()", [11, 12, 16])] {
+        for (seed, right) in right.into_iter().enumerate() {
+            let seen = answers(right, 20 - right);
+            results.add(trial, seed as u64, seed as u32, &[("mini-colour", &seen, &[])]);
+        }
+    }
+    results
+}
+
+#[test]
+fn several_seeds_are_compared_by_a_paired_t_test_and_corrected_by_holm() {
+    let table = table(three().out(), "fusion", &TableOptions::default()).unwrap();
+    let of = |trial| cell(&table, trial, RowKind::Difference, "mini-colour").test.clone().unwrap();
+    let (b, c) = (of("B"), of("C"));
+    assert_eq!((b.test, c.test), (Test::PairedT, Test::PairedT));
+    // scipy.stats.ttest_rel([.8, .95, .95], [.5, .6, .7]) and its confidence_interval(0.95).
+    assert!((b.p - 0.009_132_611_386_275_451).abs() < 1e-9, "{b:?}");
+    let (low, high) = b.interval.unwrap();
+    assert!((low - 0.175_793_114_4).abs() < 1e-8 && (high - 0.424_206_885_6).abs() < 1e-8);
+    // scipy.stats.ttest_rel([.55, .6, .8], [.5, .6, .7]).
+    assert!((c.p - 0.225_403_330_758_516_65).abs() < 1e-9, "{c:?}");
+    assert!(near(b.adjusted, 2.0 * b.p) && near(c.adjusted, c.p));
+    assert!(b.is_significant() && !c.is_significant());
+}
+
+#[test]
+fn only_what_differs_significantly_is_bold() {
+    let table = table(three().out(), "fusion", &TableOptions::default()).unwrap();
+    let text = table.render(TableFormat::Md);
+    let bold = |line: &str| line.matches("**").count() / 2;
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).skip(2).collect();
+    assert_eq!(rows.iter().map(|row| bold(row)).collect::<Vec<_>>(), [0, 1, 1, 0, 0], "{text}");
+    assert!(rows[1].contains("| **90.0** ± 8.7 |"), "{text}");
+    assert!(rows[2].contains("| **+30.0** [+17.6, +42.4] (p = 0.018) |"), "{text}");
+    assert!(text.contains("p corrected by Holm for the 2 rows"), "{text}");
+    assert!(table.render(TableFormat::Tex).contains("\\textbf{90.0} $\\pm$ 8.7"));
 }
 
 #[test]
@@ -118,17 +166,41 @@ fn the_baseline_can_be_named() {
 }
 
 #[test]
-fn a_metric_that_is_not_the_mean_of_its_samples_has_no_paired_difference() {
+fn a_metric_that_is_not_the_mean_of_its_samples_is_tested_over_seeds_only() {
     let results = fusion();
-    for run in ["ChannelConcat-0", "LlavaHr-0"] {
-        let scores = json!([{"benchmark": "mini-colour", "metric": "f1", "value": 0.9, "n": 10,
+    let f1 = |run: &str, value: f64| {
+        let scores = json!([{"benchmark": "mini-colour", "metric": "f1", "value": value, "n": 10,
                              "standard_error": null, "blind": false}]);
         results.edit(run, json!({"scores": scores}));
-    }
+    };
+    f1("ChannelConcat-0", 0.8);
+    f1("LlavaHr-0", 0.9);
+    let of = || {
+        let table = table(results.out(), "fusion", &TableOptions::default()).unwrap();
+        let column = table.columns.iter().position(|c| c.metric == "f1").unwrap();
+        let row = table.rows.iter().find(|r| r.kind == RowKind::Difference).unwrap();
+        row.cells[column].clone().unwrap()
+    };
+    assert!(near(of().value, 0.1) && of().test.is_none() && of().spread.is_none());
+    f1("ChannelConcat-1", 0.7);
+    f1("LlavaHr-1", 0.9);
+    assert!(near(of().value, 0.15) && of().test.unwrap().test == Test::PairedT);
+}
+
+#[test]
+fn tables_show_the_main_metric_and_say_what_could_not_be_judged() {
+    let results = fusion();
+    let score = |metric: &str, value: f64, main: bool| {
+        json!({"benchmark": "mini-pope", "metric": metric, "value": value, "n": 10, "blind": false,
+               "standard_error": null, "main": main, "undecided": 3})
+    };
+    let scores = json!([score("f1", 0.8, true), score("recall", 0.7, false)]);
+    results.edit("LlavaHr-0", json!({"scores": scores}));
     let table = table(results.out(), "fusion", &TableOptions::default()).unwrap();
-    let column = table.columns.iter().position(|c| c.metric == "f1").unwrap();
-    let differences = table.rows.iter().filter(|r| r.kind == RowKind::Difference);
-    assert!(differences.map(|r| &r.cells[column]).all(Option::is_none));
+    let shown = table.columns.iter().filter(|c| c.benchmark == "mini-pope");
+    assert_eq!(shown.map(|c| c.metric.as_str()).collect::<Vec<_>>(), ["f1"]);
+    let note = "Undecided: LlavaHr(), mini-pope: 3 answers (n = 10)";
+    assert!(table.notes.iter().any(|n| n.starts_with(note)), "{:?}", table.notes);
 }
 
 #[test]

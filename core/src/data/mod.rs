@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use image::RgbImage;
+use serde::{Deserialize, Serialize};
 
 use annotations::Annotations;
 
@@ -29,16 +30,45 @@ pub struct Sample {
 }
 
 /// What a scorer has to know of a question beside one right answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AnswerKey {
     /// All accepted answers (VQA's ten, DocVQA's several); none if the turn's is the only one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<String>,
     /// The texts of the choices A, B, C, … of a multiple-choice question.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<String>,
     /// Questions that count together: MME's pair about one picture, MMBench's circular passes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// The subset under which the question is also reported: POPE's `adversarial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
+    /// What an open answer is read as.
+    #[serde(skip_serializing_if = "AnswerForm::is_text")]
+    pub form: AnswerForm,
+}
+
+/// What an open answer is read as, where a benchmark says so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerForm {
+    /// As it is written.
+    #[default]
+    Text,
+    /// A whole number.
+    Integer,
+    /// A number that is rounded to so many decimals.
+    Decimals(u8),
+    /// A list.
+    List,
+}
+
+impl AnswerForm {
+    fn is_text(&self) -> bool {
+        *self == AnswerForm::Text
+    }
 }
 
 /// A question and its answer. `<image>` in a question stands where the picture is.

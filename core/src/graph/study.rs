@@ -50,8 +50,13 @@ fn linked(
     let context = Context { base: folder, file: Some(&full) };
     let link = |source: &str| checked(source, registry, &context, &mut Trail::of(&context));
     let graph = link(&base).map_err(|problems| {
-        let message = format!("{} has {}", path.display(), count(&problems));
-        let problem = Problem::new(message, study.base.span.clone(), BASE);
+        // What is set may be what is wrong.
+        let (place, label, with) = match study.set.last() {
+            Some((path, _)) => (&path.span, "set here", "with what the study sets, "),
+            None => (&study.base.span, BASE, ""),
+        };
+        let message = format!("{with}{} has {}", path.display(), count(&problems));
+        let problem = Problem::new(message, place.clone(), label);
         vec![in_short(problem, Some(path), &base, &problems)]
     })?;
     let mut problems = Vec::new();
@@ -90,6 +95,7 @@ fn text(
     let place = &study.base.span;
     let base = read(context.base, &study.base.value)
         .map_err(|(message, help)| vec![Problem::new(message, place.clone(), BASE).help(help)])?;
+    let base = study.set_in(&base)?;
     edit(base).map_err(|problem| {
         let here = Problem::new(problem.message, place.clone(), BASE);
         vec![Problem { notes: problem.notes, help: problem.help, ..here }]

@@ -12,12 +12,12 @@ use crate::record::{self, Score};
 use crate::text::TooLong;
 use crate::train::loader::TextSpec;
 
-/// The predictions and the score of one benchmark; found again if they were made before a kill.
+/// The predictions and the scores of one benchmark; found again if they were made before a kill.
 pub(super) fn examine(
     exam: &Exam<'_>,
     folder: &Path,
     watch: &mut dyn Observer,
-) -> Result<Option<Score>, LabError> {
+) -> Result<Option<Vec<Score>>, LabError> {
     let name = exam.benchmark.name();
     let file = match exam.blind {
         true => format!("{name}.blind.jsonl"),
@@ -37,9 +37,9 @@ pub(super) fn examine(
         record::write_predictions(&path, &answers)?;
         answers
     };
-    let score = evaluate::score(exam.benchmark, &predictions, exam.blind);
-    watch.scored(&score);
-    Ok(Some(score))
+    let scores = evaluate::score(exam.benchmark, &predictions, exam.blind);
+    scores.iter().filter(|score| score.main).for_each(|score| watch.scored(score));
+    Ok(Some(scores))
 }
 
 pub(super) fn questions(graph: &Graph, base: &Path) -> Result<Vec<Arc<dyn Dataset>>, LabError> {

@@ -7,6 +7,7 @@
 
 pub mod cache;
 mod exam;
+pub mod forecast;
 mod observe;
 pub mod search;
 mod stages;
@@ -28,6 +29,7 @@ use crate::graph::Graph;
 use crate::identity;
 use crate::model::ModelError;
 use crate::record::{self, Manifest, RecordError, Status};
+use crate::schedule;
 use crate::spec::Generation;
 use crate::tensor::Dev;
 use crate::train::TrainError;
@@ -181,7 +183,7 @@ impl<'a> Lab<'a> {
         };
         forget(&unopened)?;
         let id = run_identity(&work, labels, &questions);
-        let folder = self.out.join("runs").join(format!("{}-{}", slug(&graph.name), &id[..12]));
+        let folder = run_folder(self.out, graph, &id);
         let _claim = match claim(&folder, Part::Run, watch) {
             Err(LabError::Busy { what }) => return Ok(Ending::Busy(what)),
             claim => claim?,
@@ -267,7 +269,7 @@ impl<'a> Lab<'a> {
                     batch: 64,
                 };
                 match examine(&exam, folder, watch)? {
-                    Some(score) => manifest.scores.push(score),
+                    Some(scores) => manifest.scores.extend(scores),
                     None => return Ok(false),
                 }
             }
@@ -310,6 +312,11 @@ fn run_identity(work: &Work<'_>, labels: &Labels, questions: &[Arc<dyn Dataset>]
     identity::hash(&identity)
 }
 
+/// Where the run of this identity is kept.
+fn run_folder(out: &Path, graph: &Graph, id: &str) -> PathBuf {
+    out.join("runs").join(format!("{}-{}", slug(&graph.name), &id[..12]))
+}
+
 /// What is known of a run before it begins, apart from its identity.
 fn manifest(graph: &Graph, labels: &Labels, started: String) -> Manifest {
     let size = |trained: bool| {
@@ -342,6 +349,7 @@ fn manifest(graph: &Graph, labels: &Labels, started: String) -> Manifest {
         parameters_trained: size(true),
         parameters_frozen: size(false),
         visual_tokens: graph.visual_tokens() as u64,
+        forward_flops: schedule::plan(graph, graph.stages.len().saturating_sub(1)).forward_flops(),
         samples_per_second: 0.0,
         commit,
         version,

@@ -16,7 +16,7 @@ pub trait Observer {
     fn trained(&mut self, totals: &Totals);
     /// `done` of `of` questions of a benchmark are answered.
     fn answered(&mut self, benchmark: &str, blind: bool, done: usize, of: usize);
-    /// A benchmark is scored.
+    /// A benchmark is scored; this is its main metric.
     fn scored(&mut self, score: &Score);
     /// Whether to save and stop at the next step.
     fn stop(&self) -> bool;

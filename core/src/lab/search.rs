@@ -179,7 +179,7 @@ pub fn score(search: &Search, runs: &[Manifest]) -> Option<f64> {
     };
     let of_run = |run: &Manifest| {
         let value = |name: &str| {
-            let seen = run.scores.iter().find(|s| s.benchmark == name && !s.blind)?;
+            let seen = run.scores.iter().find(|s| s.benchmark == name && !s.blind && s.main)?;
             Some(seen.value).filter(|value| value.is_finite())
         };
         mean(search.score.iter().map(|name| value(&name.value)).collect::<Option<Vec<f64>>>()?)

@@ -250,7 +250,7 @@ fn source<'a, 'g>(work: &'a Work<'g>, path: &Path) -> Result<&'a Work<'g>, Model
 }
 
 /// How a stage's conversations become sequences.
-fn text(work: &Work<'_>, stage: &Stage, max_length: usize) -> TextSpec {
+pub(super) fn text(work: &Work<'_>, stage: &Stage, max_length: usize) -> TextSpec {
     TextSpec {
         tokenizer: work.tokenizer.clone(),
         template: stage.spec.template,

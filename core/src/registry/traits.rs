@@ -9,6 +9,7 @@ use super::{Cost, MapShape, Misfit, TokensShape};
 use crate::data::preprocess::ImageSpec;
 use crate::data::{DataError, Dataset};
 use crate::nn::Builder;
+use crate::score::{self, Judged, Question, Statistic, Verdict};
 use crate::tensor::{Param, Result as TensorResult, Tensor, TensorError};
 use crate::text::{TextError, Tokenizer};
 use crate::weights::Keys;
@@ -315,7 +316,7 @@ pub trait DatasetConfig: Debug + Send + Sync {
 pub trait BenchmarkConfig: Debug + Send + Sync {
     /// Its name in tables, unique within an experiment: `mini-colour`.
     fn name(&self) -> String;
-    /// The name of its metric: `accuracy`, `exact-match`.
+    /// The name of its main metric: `accuracy`, `anls`.
     fn metric(&self) -> &'static str;
     /// Fields that contradict each other, or a required one that is missing.
     ///
@@ -329,6 +330,10 @@ pub trait BenchmarkConfig: Debug + Send + Sync {
     fn open(&self, base: &Path) -> Result<Arc<dyn Dataset>, DataError>;
     /// The longest answer, in tokens.
     fn max_new_tokens(&self) -> usize;
-    /// The score of one prediction, 0 to 1; the benchmark's value is the mean.
-    fn score(&self, prediction: &str, answer: &str) -> f64;
+    /// What one prediction is worth.
+    fn judge(&self, question: &Question<'_>, prediction: &str) -> Verdict;
+    /// What all judged answers come to: its main metric first. By default the mean score.
+    fn summarise(&self, answers: &[Judged<'_>]) -> Vec<Statistic> {
+        vec![score::mean(self.metric(), answers)]
+    }
 }

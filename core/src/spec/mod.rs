@@ -23,7 +23,9 @@ pub use generation::Generation;
 pub use plugin::{FieldSpec, PluginSpec};
 pub use problem::{Label, Problem, render, render_warnings};
 pub use stage::{Schedule, StageSpec, TooLong};
-pub use study::{Axis, Case, Choice, Exclusion, Search, Strategy, Study, Trial};
+pub use study::{
+    Axis, Budget, Case, Choice, Edit, Exclusion, STANDARD, Search, Strategy, Study, Trial,
+};
 pub use weights::Weights;
 pub use without::without;
 

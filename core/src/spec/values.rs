@@ -115,6 +115,12 @@ pub(super) fn seed(place: &Place<'_>) -> Result<u64, Vec<Problem>> {
     number("a whole number from 0 to 9223372036854775807", |seed: &u64| *seed <= LARGEST)(place)
 }
 
+/// A list of root seeds.
+pub(super) fn seeds(place: &Place<'_>) -> Result<Vec<u64>, Vec<Problem>> {
+    let items = place.list("a list of whole numbers", "[0, 1, 2]")?;
+    each(items.iter().map(|item| place.part(item)), seed)
+}
+
 /// `None`, `Some(value)` or `value`.
 pub(super) fn option<T>(
     read: impl Fn(&Place<'_>) -> Result<T, Vec<Problem>>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use eagle_core::data::{DataError, Dataset};
 use eagle_core::registry::{BenchmarkConfig, DatasetConfig, Misfit};
-use eagle_core::score::exact_match;
+use eagle_core::score::{Question, Verdict, exact_match};
 
 use crate::datasets::mini_world::{MiniWorld, Split};
 use crate::world::questions::Family;
@@ -73,7 +73,7 @@ impl BenchmarkConfig for MiniVqa {
         }
     }
 
-    fn score(&self, prediction: &str, answer: &str) -> f64 {
-        f64::from(u8::from(exact_match(prediction, answer)))
+    fn judge(&self, question: &Question<'_>, prediction: &str) -> Verdict {
+        Verdict::right(exact_match(prediction, question.answer))
     }
 }

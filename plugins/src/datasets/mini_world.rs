@@ -119,7 +119,9 @@ impl Dataset for MiniWorld {
         families.extend(dice.shuffled(&others));
         let look = Look { letters: self.letters, clutter: self.clutter, things: self.things };
         let (scene, turns) = conversation(&families, self.turns, look, &mut dice);
+        let annotations = Some(Arc::new(scene.annotations()));
         Ok(Sample {
+            annotations,
             id: format!("mini-world/{}/{}/{index}", self.split.name(), self.seed),
             picture: Some(Picture::Drawn(Arc::new(scene))),
             turns,

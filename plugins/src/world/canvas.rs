@@ -9,38 +9,7 @@ use super::dice::mix;
 use super::glyphs;
 use super::lexicon::Shape;
 use super::scene::{Print, Thing};
-
-/// Corners of a regular five-pointed star around 0, one point up.
-const STAR: [(f32, f32); 10] = [
-    (0.0, -1.0),
-    (0.2645, -0.3641),
-    (0.9511, -0.3090),
-    (0.4280, 0.1391),
-    (0.5878, 0.8090),
-    (0.0, 0.4500),
-    (-0.5878, 0.8090),
-    (-0.4280, 0.1391),
-    (-0.9511, -0.3090),
-    (-0.2645, -0.3641),
-];
-const TRIANGLE: [(f32, f32); 3] = [(0.0, -0.95), (0.95, 0.7), (-0.95, 0.7)];
-const SQUARE: [(f32, f32); 4] = [(-0.82, -0.82), (0.82, -0.82), (0.82, 0.82), (-0.82, 0.82)];
-/// Half the width of a cross's bars.
-const BAR: f32 = 0.32;
-const CROSS: [(f32, f32); 12] = [
-    (-BAR, -1.0),
-    (BAR, -1.0),
-    (BAR, -BAR),
-    (1.0, -BAR),
-    (1.0, BAR),
-    (BAR, BAR),
-    (BAR, 1.0),
-    (-BAR, 1.0),
-    (-BAR, BAR),
-    (-1.0, BAR),
-    (-1.0, -BAR),
-    (-BAR, -BAR),
-];
+use super::shapes;
 
 /// A picture being drawn, in fractions of its sides.
 pub struct Canvas {
@@ -71,23 +40,14 @@ impl Canvas {
 
     /// One coloured shape.
     pub fn shape(&mut self, thing: &Thing) {
-        // A turn by angle t without `sin` and `cos`, from its half angle's tangent.
-        let (square, scale) = (thing.turn * thing.turn, thing.radius);
-        let (cosine, sine) = ((1.0 - square) / (1.0 + square), 2.0 * thing.turn / (1.0 + square));
-        let place = |&(x, y): &(f32, f32)| {
-            (thing.x + scale * (cosine * x - sine * y), thing.y + scale * (sine * x + cosine * y))
-        };
         let mut path = PathBuilder::new();
         match thing.shape {
-            Shape::Circle => path.push_circle(thing.x, thing.y, 0.92 * scale),
+            Shape::Circle => path.push_circle(thing.x, thing.y, shapes::CIRCLE * thing.radius),
             Shape::Ring => {
-                path.push_circle(thing.x, thing.y, 0.95 * scale);
-                path.push_circle(thing.x, thing.y, 0.5 * scale);
+                path.push_circle(thing.x, thing.y, shapes::RING.0 * thing.radius);
+                path.push_circle(thing.x, thing.y, shapes::RING.1 * thing.radius);
             }
-            Shape::Square => polygon(&mut path, SQUARE.iter().map(place)),
-            Shape::Triangle => polygon(&mut path, TRIANGLE.iter().map(place)),
-            Shape::Star => polygon(&mut path, STAR.iter().map(place)),
-            Shape::Cross => polygon(&mut path, CROSS.iter().map(place)),
+            _ => polygon(&mut path, thing.outline().into_iter().map(|[x, y]| (x, y))),
         }
         self.fill(path, thing.ink);
     }

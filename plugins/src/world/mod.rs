@@ -8,11 +8,14 @@
 //! All of it is a pure function of a seed, the same on every platform: no function of the system's
 //! mathematical library is called (`sin` differs between them in the last bit).
 
+pub mod annotate;
 pub mod canvas;
+pub mod classes;
 pub mod conversation;
 pub mod dice;
 pub mod glyphs;
 pub mod lexicon;
 pub mod questions;
 pub mod scene;
+pub mod shapes;
 pub mod vocabulary;

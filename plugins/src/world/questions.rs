@@ -199,7 +199,7 @@ fn position(scene: &Scene, told: &mut Told, dice: &mut Dice) -> Option<Turn> {
 }
 
 /// Everything from left to right, then the printed word.
-fn caption(scene: &Scene) -> String {
+pub(super) fn caption(scene: &Scene) -> String {
     let mut things: Vec<&Thing> = scene.things.iter().collect();
     things.sort_by(|a, b| a.x.total_cmp(&b.x));
     let names = things.iter().map(|t| format!("{} {}", t.colour.name(), t.shape.name()));

@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::notes::notes;
-use super::paired::{difference_cells, samples};
+use super::paired::{Samples, difference, samples};
 use super::published::{published_row, published_rows};
 use super::runs::{Score, Selected, Trial};
 use super::{RowKind, SpreadOver, Table, TableCell, TableColumn, TableOptions, TableRow};
 use crate::ResultsError;
 use crate::error::nearest;
-use crate::stats::{mean, standard_deviation};
+use crate::stats::{holm, mean, standard_deviation};
 
 /// The table of what was selected.
 pub fn fill(out: &Path, selected: Selected, options: &TableOptions) -> Result<Table, ResultsError> {
     let columns = columns(&selected.trials);
     let baseline = baseline(&selected.trials, options)?;
     let paper = published_rows(&selected, options)?;
-    let samples = samples(out, &selected)?;
+    let samples = samples(out, &selected.trials)?;
     let mut rows = Vec::new();
     for trial in &selected.trials {
         let row = |kind, seeds, cells| TableRow {
@@ -44,6 +44,7 @@ pub fn fill(out: &Path, selected: Selected, options: &TableOptions) -> Result<Ta
         }
         rows.extend(published_row(trial, &paper, &columns));
     }
+    correct(&mut rows);
     let mut table = Table {
         selection: selected.name,
         baseline: baseline.map(|trial| trial.name.clone()),
@@ -56,6 +57,43 @@ pub fn fill(out: &Path, selected: Selected, options: &TableOptions) -> Result<Ta
     table.notes = notes(&table);
     table.notes.extend(selected.notes);
     Ok(table)
+}
+
+/// Trial minus baseline, a cell a column.
+fn difference_cells(
+    trial: &Trial,
+    baseline: &Trial,
+    columns: &[TableColumn],
+    samples: &Samples,
+) -> Vec<Option<TableCell>> {
+    let contrast = [(1.0, trial), (-1.0, baseline)];
+    let cell = |column: &TableColumn| {
+        let of: Vec<&TableColumn> = match column.is_mean {
+            true => columns.iter().filter(|c| !c.is_mean).collect(),
+            false => vec![column],
+        };
+        let found = difference(&contrast, &of, samples, 0.0)?;
+        let over = if found.seeds > 1 { SpreadOver::Seeds } else { SpreadOver::Samples };
+        let spread = found.spread.map(|spread| (spread, over));
+        let test = found.significance;
+        Some(TableCell { test, ..cell(found.value, spread, found.seeds, found.samples) })
+    };
+    columns.iter().map(cell).collect()
+}
+
+/// Holm's correction, column by column: the family is all rows compared with the baseline.
+fn correct(rows: &mut [TableRow]) {
+    let width = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
+    for column in 0..width {
+        let mut tests: Vec<_> = rows
+            .iter_mut()
+            .filter_map(|row| row.cells.get_mut(column)?.as_mut()?.test.as_mut())
+            .collect();
+        let corrected = holm(&tests.iter().map(|test| test.p).collect::<Vec<_>>());
+        for (test, adjusted) in tests.iter_mut().zip(corrected) {
+            test.adjusted = adjusted;
+        }
+    }
 }
 
 /// A cost's mean over the runs of a trial.

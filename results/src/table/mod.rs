@@ -10,7 +10,7 @@ mod text;
 use std::path::Path;
 
 use crate::ResultsError;
-use crate::stats::Test;
+use crate::stats::{LEVEL, Test};
 
 /// What a table can be asked for beyond its selection.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +65,7 @@ pub enum RowKind {
     Model,
     /// Its scores with the image withheld.
     Blind,
-    /// Its scores minus the baseline's, on the samples and seeds that both have.
+    /// Its scores minus the baseline's, on the seeds that both have run.
     Difference,
     /// What was published for it.
     Published,
@@ -97,7 +97,7 @@ pub struct TableRow {
 pub enum SpreadOver {
     /// The sample standard deviation over seeds.
     Seeds,
-    /// The standard error over a benchmark's samples: one seed, or a paired difference.
+    /// The standard error over a benchmark's samples: one seed.
     Samples,
 }
 
@@ -112,10 +112,32 @@ pub struct TableCell {
     pub seeds: usize,
     /// Samples behind it, in one seed.
     pub samples: usize,
-    /// Of a difference: its p-value and how it was found.
-    pub test: Option<(f64, Test)>,
+    /// Of a difference: how sure it is.
+    pub test: Option<Significance>,
     /// Of a published number: its source and confidence.
     pub source: Option<(String, String)>,
+}
+
+/// How sure a difference is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Significance {
+    /// The two-sided p-value of this comparison alone.
+    pub p: f64,
+    /// The same corrected by Holm for all rows that a column compares with the baseline.
+    pub adjusted: f64,
+    /// How it was found.
+    pub test: Test,
+    /// The 95 % interval; None where nothing spreads.
+    pub interval: Option<(f64, f64)>,
+}
+
+impl Significance {
+    /// Whether the difference is more than chance at the level of 5 %, all rows of its column
+    /// considered.
+    #[must_use]
+    pub fn is_significant(&self) -> bool {
+        self.adjusted < LEVEL
+    }
 }
 
 /// How a table is written.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{RowKind, SpreadOver, Table, TableCell};
-use crate::stats::DRAWS;
+use crate::stats::{DRAWS, Test};
 
 /// The mark of a spread that comes from one seed.
 pub const ONE_SEED: &str = "†";
@@ -54,20 +54,52 @@ pub fn notes(table: &Table) -> Vec<String> {
     if has(RowKind::Difference)
         && let Some(baseline) = &table.baseline
     {
-        notes.push(difference_note(baseline));
+        let used: BTreeSet<&str> =
+            cells().filter_map(|(_, cell)| Some(cell.test.as_ref()?.test.name())).collect();
+        notes.push(difference_note(baseline, &used));
+        notes.push(bold_note(table));
     }
     notes.extend(published_notes(table));
     notes.push(format!("Scores: `eagle-lab query \"{}\"`.", table.sql));
     notes
 }
 
-fn difference_note(baseline: &str) -> String {
+/// How the differences of this table were tested.
+fn difference_note(baseline: &str, used: &BTreeSet<&str>) -> String {
+    let mut tests = Vec::new();
+    if used.contains(Test::PairedT.name()) {
+        tests.push("Student's paired t-test over the seeds that both have run".to_owned());
+    }
+    let questions: Vec<String> = [
+        (Test::McNemar, "McNemar's exact test".to_owned()),
+        (Test::Permutation, format!("{DRAWS} random sign flips")),
+    ]
+    .into_iter()
+    .filter(|(test, _)| used.contains(test.name()))
+    .map(|(_, text)| text)
+    .collect();
+    if !questions.is_empty() {
+        let when = if tests.is_empty() { "" } else { ", where there is one seed (or all agree)" };
+        tests.push(format!(
+            "{} over the questions that both have answered{when}, which speaks of these trained \
+             models and not of other seeds",
+            questions.join(" or ")
+        ));
+    }
     format!(
-        "Difference: to {baseline}, paired over the samples and seeds that both have, ± its \
-         standard error over samples; p is two-sided, from McNemar's exact test where every \
-         sample's difference is -1, 0 or 1 and from {DRAWS} random sign flips elsewhere. It speaks \
-         of these trained models, not of other seeds, and is not corrected for the number of \
-         comparisons."
+        "Difference: to {baseline}, with its 95 % interval; p is two-sided, from {}.",
+        tests.join("; from ")
+    )
+}
+
+fn bold_note(table: &Table) -> String {
+    let compared = table.rows.iter().filter(|row| row.kind == RowKind::Difference).count();
+    let corrected = match compared {
+        1 => String::new(),
+        rows => format!(", p corrected by Holm for the {rows} rows that a column compares"),
+    };
+    format!(
+        "Bold: a difference with p < 0.05{corrected}, and the score of a row that is better by one."
     )
 }
 

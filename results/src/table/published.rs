@@ -39,7 +39,7 @@ pub fn published_row(
     known: &[Published],
     columns: &[TableColumn],
 ) -> Option<TableRow> {
-    let ours = || std::iter::once(&trial.name).chain(&trial.experiments).chain(&trial.axes);
+    let ours = || std::iter::once(&trial.name).chain(&trial.experiments).chain(trial.axes.values());
     let matching: Vec<&Published> =
         known.iter().filter(|p| ours().any(|name| same_name(name, p.row))).collect();
     // One publication a row: the same model may be in two tables.

@@ -24,8 +24,8 @@ pub struct Trial {
     /// Its place in the study, as its latest run has it.
     position: Option<i64>,
     pub experiments: BTreeSet<String>,
-    /// The values of its axes, which name its plugins.
-    pub axes: BTreeSet<String>,
+    /// Its axes and their values, which name its plugins.
+    pub axes: BTreeMap<String, String>,
     pub visual_tokens: Vec<f64>,
     /// Of each run: parameters trained and frozen, samples a second.
     pub costs: Vec<(f64, f64, f64)>,
@@ -42,6 +42,7 @@ pub struct Score {
     pub value: f64,
     pub n: usize,
     pub standard_error: Option<f64>,
+    pub undecided: usize,
 }
 
 /// Everything that the table of `name` needs, except samples.
@@ -49,16 +50,17 @@ pub fn select(out: &Path, name: &str) -> Result<Selected, ResultsError> {
     let column = selecting_column(out, name)?;
     let condition = format!("{column} = {}", quoted(name));
     let runs = query(out, &format!("SELECT * FROM runs WHERE {condition} ORDER BY started, run"))?;
-    let (mut trials, notes) = trials(&runs);
+    let (mut trials, mut notes) = trials(&runs);
     // Trials that run side by side start in any order; places in several studies mean nothing.
     if column == "study" {
         trials.sort_by_key(|trial| (trial.position.is_none(), trial.position));
     }
     let sql = format!(
         "SELECT scores.* FROM scores JOIN runs ON scores.run = runs.run \
-         WHERE {condition} AND status = 'done'"
+         WHERE {condition} AND status = 'done' AND main"
     );
     attach_scores(&mut trials, &query(out, &sql)?);
+    notes.extend(undecided(&trials));
     Ok(Selected { name: name.to_owned(), trials, notes, sql })
 }
 
@@ -119,7 +121,11 @@ fn trials(frame: &Frame) -> (Vec<Trial>, Vec<String>) {
         let trial = &mut trials[index];
         trial.experiments.extend(table.text(row, "experiment"));
         let axes = table.columns.iter().filter(|c| c.starts_with(AXIS_PREFIX));
-        trial.axes.extend(axes.filter_map(|axis| table.text(row, axis)));
+        let value = |axis: &String| {
+            let name = axis.trim_start_matches(AXIS_PREFIX).to_owned();
+            Some((name, table.text(row, axis)?))
+        };
+        trial.axes.extend(axes.filter_map(value));
         trial.visual_tokens.extend(table.int(row, "visual_tokens").map(|n| n as f64));
         let count = |name| table.int(row, name).map(|n| n as f64);
         let (trained, frozen) = (count("parameters_trained"), count("parameters_frozen"));
@@ -144,7 +150,7 @@ impl Trial {
             name,
             position: None,
             experiments: BTreeSet::new(),
-            axes: BTreeSet::new(),
+            axes: BTreeMap::new(),
             visual_tokens: Vec::new(),
             costs: Vec::new(),
             runs: BTreeMap::new(),
@@ -172,6 +178,7 @@ fn attach_scores(trials: &mut [Trial], frame: &Frame) {
             value,
             n: table.int(row, "n").unwrap_or_default().max(0) as usize,
             standard_error: table.float(row, "standard_error"),
+            undecided: table.int(row, "n_undecided").unwrap_or_default().max(0) as usize,
         });
     }
     for trial in trials {
@@ -184,6 +191,30 @@ fn attach_scores(trials: &mut [Trial], frame: &Frame) {
             ))
         });
     }
+}
+
+/// What a benchmark's rules could not judge, over the seeds of each trial.
+fn undecided(trials: &[Trial]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for trial in trials {
+        let mut counts: BTreeMap<(&str, bool), (usize, usize)> = BTreeMap::new();
+        for score in &trial.scores {
+            let count = counts.entry((&score.benchmark, score.blind)).or_default();
+            count.0 += score.undecided;
+            count.1 += score.n;
+        }
+        for ((benchmark, blind), (count, n)) in counts {
+            let blind = if blind { ", blind" } else { "" };
+            if count > 0 {
+                let trial = &trial.name;
+                notes.push(format!(
+                    "Undecided: {trial}, {benchmark}{blind}: {count} answers (n = {n}) that the \
+                     benchmark's rules can't judge; they score 0."
+                ));
+            }
+        }
+    }
+    notes
 }
 
 /// A frame's rows with cells by column name.

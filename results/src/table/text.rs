@@ -7,11 +7,15 @@ use crate::cell::{Cell, csv_field};
 /// GitHub's Markdown, notes as a list.
 pub fn markdown(table: &Table) -> String {
     let escape = |text: &str| text.replace('|', "\\|").replace('\n', " ");
-    let line = |cells: Vec<String>| {
-        let cells: Vec<String> = cells.iter().map(|cell| escape(cell)).collect();
+    let shown = |text: &Shown| match text.strong.as_str() {
+        "" => escape(&text.rest),
+        strong => format!("**{}**{}", escape(strong), escape(&text.rest)),
+    };
+    let line = |cells: Vec<Shown>| {
+        let cells: Vec<String> = cells.iter().map(shown).collect();
         format!("| {} |\n", cells.join(" | "))
     };
-    let mut out = format!("**{}**\n\n{}", table.selection, line(header(table)));
+    let mut out = format!("**{}**\n\n{}", escape(&table.selection), line(header(table)));
     out += &format!("|---|---|{}\n", "--:|".repeat(header(table).len() - 2));
     for (index, row) in table.rows.iter().enumerate() {
         out += &line(texts(table, index, row));
@@ -22,8 +26,12 @@ pub fn markdown(table: &Table) -> String {
 
 /// A `tabular` for the booktabs package.
 pub fn latex(table: &Table) -> String {
-    let line = |cells: Vec<String>| {
-        let cells: Vec<String> = cells.iter().map(|cell| tex(cell)).collect();
+    let shown = |text: &Shown| match text.strong.as_str() {
+        "" => tex(&text.rest),
+        strong => format!("\\textbf{{{}}}{}", tex(strong), tex(&text.rest)),
+    };
+    let line = |cells: Vec<Shown>| {
+        let cells: Vec<String> = cells.iter().map(shown).collect();
         format!("{} \\\\\n", cells.join(" & "))
     };
     let mut out = format!(
@@ -48,7 +56,7 @@ pub fn latex(table: &Table) -> String {
 /// One line a cell, in the benchmark's own scale (published numbers: as published).
 pub fn csv(table: &Table) -> String {
     let mut out = String::from(
-        "selection,trial,row,benchmark,metric,value,spread,spread_over,seeds,samples,p,test,source,confidence\n",
+        "selection,trial,row,benchmark,metric,value,spread,spread_over,seeds,samples,low,high,p,p_holm,test,source,confidence\n",
     );
     for row in &table.rows {
         for (column, cell) in table.columns.iter().zip(&row.cells) {
@@ -69,6 +77,7 @@ fn csv_line(table: &Table, row: &TableRow, column: &TableColumn, cell: &TableCel
     });
     let published = cell.source.is_some();
     let count = |n: usize| if published { String::new() } else { n.to_string() };
+    let interval = cell.test.as_ref().and_then(|test| test.interval);
     let fields = [
         csv_field(&table.selection),
         csv_field(&row.trial),
@@ -80,8 +89,11 @@ fn csv_line(table: &Table, row: &TableRow, column: &TableColumn, cell: &TableCel
         text(over),
         count(cell.seeds),
         count(cell.samples),
-        number(cell.test.map(|(p, _)| p)),
-        text(cell.test.map(|(_, test)| test.name())),
+        number(interval.map(|(low, _)| low)),
+        number(interval.map(|(_, high)| high)),
+        number(cell.test.as_ref().map(|test| test.p)),
+        number(cell.test.as_ref().map(|test| test.adjusted)),
+        text(cell.test.as_ref().map(|test| test.test.name())),
         text(cell.source.as_ref().map(|(source, _)| source.as_str())),
         text(cell.source.as_ref().map(|(_, confidence)| confidence.as_str())),
     ];
@@ -103,23 +115,45 @@ impl RowKind {
 
 const COSTS: [&str; 3] = ["parameters", "trained", "samples/s"];
 
-fn header(table: &Table) -> Vec<String> {
+/// A cell as it is read: its first part in bold.
+#[derive(Default)]
+struct Shown {
+    strong: String,
+    rest: String,
+}
+
+impl From<String> for Shown {
+    fn from(rest: String) -> Self {
+        Self { rest, ..Self::default() }
+    }
+}
+
+fn header(table: &Table) -> Vec<Shown> {
     let repeated = |column: &TableColumn| {
         table.columns.iter().filter(|other| other.benchmark == column.benchmark).count() > 1
     };
-    let titles = table.columns.iter().map(|column| {
-        if repeated(column) {
-            format!("{} ({})", column.benchmark, column.metric)
-        } else {
-            column.benchmark.clone()
-        }
+    let titles = table.columns.iter().enumerate().map(|(index, column)| {
+        let metric = if repeated(column) { format!(" ({})", column.metric) } else { String::new() };
+        format!("{}{metric}{}", column.benchmark, questions(table, index))
     });
     let lead: &[&str] = &["trial", "row", "seeds", "visual tokens"];
     let costs: &[&str] = if table.costs { &COSTS } else { &[] };
-    lead.iter().chain(costs).map(|&name| name.to_owned()).chain(titles).collect()
+    let names = lead.iter().chain(costs).map(|&name| name.to_owned());
+    names.chain(titles).map(Shown::from).collect()
 }
 
-fn texts(table: &Table, index: usize, row: &TableRow) -> Vec<String> {
+/// How many questions a column's models were asked: `, n = 200`.
+fn questions(table: &Table, index: usize) -> String {
+    let models = table.rows.iter().filter(|row| row.kind == RowKind::Model);
+    let asked = models.filter_map(|row| Some(row.cells.get(index)?.as_ref()?.samples));
+    match (asked.clone().min(), asked.max()) {
+        (Some(least), Some(most)) if least == most => format!(", n = {most}"),
+        (Some(least), Some(most)) => format!(", n = {least} to {most}"),
+        _ => String::new(),
+    }
+}
+
+fn texts(table: &Table, index: usize, row: &TableRow) -> Vec<Shown> {
     let first = index == 0 || table.rows[index - 1].trial != row.trial;
     let label = match row.kind {
         RowKind::Model => "model".to_owned(),
@@ -140,10 +174,17 @@ fn texts(table: &Table, index: usize, row: &TableRow) -> Vec<String> {
         .visual_tokens
         .filter(|_| with_tokens)
         .map_or(String::new(), |n| Cell::Float(n).text() + mark);
-    let cells = table.columns.iter().zip(&row.cells).map(|(column, cell)| match cell {
-        Some(cell) => cell_text(row, column, cell),
-        None if row.kind == RowKind::Model => "—".to_owned(),
-        None => String::new(),
+    let cells = row.cells.iter().enumerate().map(|(at, cell)| match cell {
+        Some(cell) => Shown {
+            strong: if strong(table, row, at) {
+                number(row, &table.columns[at], cell)
+            } else {
+                String::new()
+            },
+            rest: cell_text(row, &table.columns[at], cell, !strong(table, row, at)),
+        },
+        None if row.kind == RowKind::Model => "—".to_owned().into(),
+        None => Shown::default(),
     });
     let shown = if table.costs { COSTS.len() } else { 0 };
     let costs = [row.parameters, row.trained, row.speed].map(|cost| {
@@ -151,7 +192,8 @@ fn texts(table: &Table, index: usize, row: &TableRow) -> Vec<String> {
         cost.map_or(String::new(), large)
     });
     let costs = costs.into_iter().take(shown);
-    [trial, label, seeds, tokens].into_iter().chain(costs).chain(cells).collect()
+    let lead = [trial, label, seeds, tokens].into_iter().chain(costs).map(Shown::from);
+    lead.chain(cells).collect()
 }
 
 /// A large number as a person writes it: `303.5M`.
@@ -164,17 +206,42 @@ fn large(n: f64) -> String {
     }
 }
 
-fn cell_text(row: &TableRow, column: &TableColumn, cell: &TableCell) -> String {
+/// Whether a number is bold: a significant difference, and the score that it makes better.
+fn strong(table: &Table, row: &TableRow, at: usize) -> bool {
+    let significant = |row: &TableRow| {
+        let cell = row.cells.get(at)?.as_ref()?;
+        cell.test.as_ref().filter(|test| test.is_significant()).map(|_| cell.value)
+    };
+    match row.kind {
+        RowKind::Difference => significant(row).is_some(),
+        RowKind::Model => table
+            .rows
+            .iter()
+            .filter(|other| other.kind == RowKind::Difference && other.trial == row.trial)
+            .any(|other| significant(other).is_some_and(|value| value > 0.0)),
+        RowKind::Blind | RowKind::Published => false,
+    }
+}
+
+fn scale(row: &TableRow, column: &TableColumn) -> f64 {
     // Published numbers keep their own scale.
-    let published = row.kind == RowKind::Published;
-    let scale = if column.percent && !published { 100.0 } else { 1.0 };
-    let value = cell.value * scale;
-    let mut text = match row.kind {
+    if column.percent && row.kind != RowKind::Published { 100.0 } else { 1.0 }
+}
+
+fn number(row: &TableRow, column: &TableColumn, cell: &TableCell) -> String {
+    let value = cell.value * scale(row, column);
+    match row.kind {
         RowKind::Difference => format!("{value:+.1}"),
         RowKind::Published => value.to_string(),
         RowKind::Model | RowKind::Blind => format!("{value:.1}"),
-    };
-    if let Some((spread, _)) = cell.spread {
+    }
+}
+
+/// A cell with its number, or what follows the number.
+fn cell_text(row: &TableRow, column: &TableColumn, cell: &TableCell, with_number: bool) -> String {
+    let scale = scale(row, column);
+    let mut text = if with_number { number(row, column, cell) } else { String::new() };
+    if let Some((spread, _)) = cell.spread.filter(|_| row.kind != RowKind::Difference) {
         text += &format!(" ± {:.1}", spread * scale);
     }
     if from_one_seed(row.kind, cell) {
@@ -183,15 +250,21 @@ fn cell_text(row: &TableRow, column: &TableColumn, cell: &TableCell) -> String {
     if unsure(cell) {
         text += UNSURE;
     }
-    match cell.test {
-        Some((p, _)) if p < 0.001 => text += " (p < 0.001)",
-        Some((p, _)) => text += &format!(" (p = {p:.3})"),
-        None => {}
+    if let Some(test) = &cell.test {
+        if let Some((low, high)) = test.interval {
+            text += &format!(" [{:+.1}, {:+.1}]", low * scale, high * scale);
+        }
+        text += &format!(" ({})", p_text(test.adjusted));
     }
-    if !published && cell.seeds != row.seeds {
+    if row.kind != RowKind::Published && cell.seeds != row.seeds {
         text += &format!(" [{} of {} seeds]", cell.seeds, row.seeds);
     }
     text
+}
+
+/// A p-value as it is read.
+pub fn p_text(p: f64) -> String {
+    if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }
 }
 
 fn tex(text: &str) -> String {
@@ -210,6 +283,8 @@ fn tex(text: &str) -> String {
             '†' => out += "$^\\dagger$",
             '‡' => out += "$^\\ddagger$",
             '—' => out += "---",
+            '–' => out += "--",
+            '…' => out += "\\ldots{}",
             c => out.push(c),
         }
     }

@@ -45,8 +45,11 @@ pub struct Case {
     /// Its name in tables.
     pub label: Spanned<String>,
     /// What it sets: paths, as in `--set`, and raw RON. Nothing: the base as it is.
-    pub edits: Vec<(Spanned<String>, Spanned<String>)>,
+    pub edits: Vec<Edit>,
 }
+
+/// A value of the base that is set: its path, as in `--set`, and raw RON.
+pub type Edit = (Spanned<String>, Spanned<String>);
 
 /// One value of an axis.
 #[derive(Debug, Clone, Default)]
@@ -142,8 +145,14 @@ pub(super) fn short(value: &str) -> String {
 const AXIS: &str = "`Node(\"id\", [Plugin(…), …])`, `Set(\"path\", [value, …])`, \
                     `Cases(\"name\", [(\"label\", [(\"path\", value), …]), …])` or `Paired([axis, …])`";
 
+/// Reads `[Node("fuse", […]), …]`.
+pub(super) fn list(place: &Place<'_>) -> Result<Vec<Axis>, Vec<Problem>> {
+    let items = place.list("a list of axes", "[Node(\"fuse\", [A(), B()])]")?;
+    each(items.iter().map(|item| place.part(item)), read)
+}
+
 /// Reads one axis.
-pub(super) fn read(place: &Place<'_>) -> Result<Axis, Vec<Problem>> {
+fn read(place: &Place<'_>) -> Result<Axis, Vec<Problem>> {
     let Shape::Group { name: Some(kind), items } = &place.value.shape else {
         return Err(vec![place.wrong(AXIS)]);
     };
@@ -229,16 +238,23 @@ fn case(place: &Place<'_>) -> Result<Case, Vec<Problem>> {
     };
     let Some((label, edits)) = pair(place.value) else { return Err(vec![wrong(place)]) };
     let label = self::label(&place.part(label))?;
-    let Shape::List(list) = &edits.shape else { return Err(vec![wrong(&place.part(edits))]) };
-    let edit = |edit: &Place<'_>| {
+    if !matches!(edits.shape, Shape::List(_)) {
+        return Err(vec![wrong(&place.part(edits))]);
+    }
+    Ok(Case { label, edits: self::edits(&place.part(edits))? })
+}
+
+/// `[("stages.tuning.lr", 1e-4), …]`
+pub(super) fn edits(place: &Place<'_>) -> Result<Vec<Edit>, Vec<Problem>> {
+    let list = place.list("a list of paths with values", "[(\"stages.tuning.lr\", 1e-4)]")?;
+    each(list.iter().map(|value| place.part(value)), |edit| {
         let Some((path, value)) = pair(edit.value) else {
             let text = format!("this is {}", edit.value.describe(edit.source));
-            let message = "a case sets values by their paths: `(\"stages.tuning.lr\", 1e-4)`";
+            let message = "values are set by their paths: `(\"stages.tuning.lr\", 1e-4)`";
             return Err(vec![Problem::new(message, edit.value.span.clone(), text)]);
         };
         Ok((text(&edit.part(path))?, raw(edit, value)))
-    };
-    Ok(Case { label, edits: each(list.iter().map(|value| place.part(value)), edit)? })
+    })
 }
 
 /// A case's name: part of a trial's name and a value in the results.

@@ -1,6 +1,7 @@
 //! `Study(…)`: variations of one experiment: a product of axes, or a search over its experts.
 
 mod axis;
+mod budget;
 mod exclude;
 mod search;
 
@@ -9,10 +10,11 @@ use std::path::PathBuf;
 use super::experiment::file_name;
 use super::form::{Form, Known};
 use super::syntax::Value;
-use super::values::{Place, each, seed, text};
+use super::values::{seeds, text};
 use super::{Problem, Span, Spanned, set};
 
-pub use axis::{Axis, Case, Choice};
+pub use axis::{Axis, Case, Choice, Edit};
+pub use budget::{Budget, STANDARD};
 pub use exclude::Exclusion;
 pub use search::{Search, Strategy};
 
@@ -23,6 +25,8 @@ pub struct Study {
     pub name: Spanned<String>,
     /// The experiment that is varied; a relative path starts at the study's folder.
     pub base: Spanned<PathBuf>,
+    /// Values of the base that are set in every trial.
+    pub set: Vec<Edit>,
     /// What is varied; the trials are the product.
     pub vary: Vec<Axis>,
     /// Trials that are left out.
@@ -31,6 +35,8 @@ pub struct Study {
     pub seeds: Vec<u64>,
     /// A search over the base's experts: one for every combination of `vary`.
     pub search: Option<Search>,
+    /// The same study with less, or more, spent on it.
+    pub budgets: Vec<Budget>,
     /// The whole `Study(…)`.
     pub span: Span,
 }
@@ -51,6 +57,18 @@ pub struct Trial {
 }
 
 impl Study {
+    /// The text of the base with the values that the study sets.
+    ///
+    /// # Errors
+    /// Paths that lead nowhere, at their places in the study.
+    pub fn set_in(&self, base: &str) -> Result<String, Vec<Problem>> {
+        let apply = |text: String, (path, value): &Edit| {
+            let set = set(&text, &path.value, &value.value);
+            set.map_err(|problem| vec![elsewhere(problem, path.span.clone(), &self.base.value)])
+        };
+        self.set.iter().try_fold(base.to_owned(), apply)
+    }
+
     /// The experiments of this study, given the text of its base. If it searches, these are what
     /// `vary` and `seeds` make of the base; the search takes experts from them.
     ///
@@ -240,6 +258,12 @@ const STUDY: &[Known] = &[
         example: "search: Greedy(experts: […], score: Mean([…]))",
         means: "a search over the base's experts",
     },
+    Known { name: "set", example: "set: [(\"stages.0.epochs\", 2)]", means: "values of the base" },
+    Known {
+        name: "budgets",
+        example: "budgets: [(name: \"quick\", seeds: [0])]",
+        means: "the study with less, or more, spent on it",
+    },
 ];
 
 /// Reads the fields of `Study(…)`.
@@ -247,21 +271,16 @@ pub(super) fn read(root: &Value, source: &str, problems: &mut Vec<Problem>) -> O
     let mut form = Form::open(root, source, "the study", "name", STUDY);
     let name = form.required("name", file_name);
     let base = form.required("base", text);
-    let axes = |place: &Place<'_>| {
-        let items = place.list("a list of axes", "[Node(\"fuse\", [A(), B()])]")?;
-        each(items.iter().map(|item| place.part(item)), axis::read)
-    };
     // A search alone is a study.
     let searches = form.get("search").is_some();
     let vary = match searches && form.get("vary").is_none() {
         true => Some(Vec::new()),
-        false => form.required("vary", axes),
+        false => form.required("vary", axis::list),
     };
     let exclude = form.optional("exclude", exclude::read);
-    let seeds = form.optional("seeds", |place: &Place<'_>| {
-        let items = place.list("a list of whole numbers", "[0, 1, 2]")?;
-        each(items.iter().map(|item| place.part(item)), seed)
-    });
+    let seeds = form.optional("seeds", seeds);
+    let set = form.or("set", axis::edits, Vec::new());
+    let budgets = form.or("budgets", budget::read, Vec::new());
     let search = form.optional("search", search::read);
     problems.extend(form.close().1);
     // What was refused must not be taken for what isn't there.
@@ -269,10 +288,12 @@ pub(super) fn read(root: &Value, source: &str, problems: &mut Vec<Problem>) -> O
     Some(Study {
         name: name?,
         base: base.map(|base| Spanned::new(base.value.into(), base.span))?,
+        set,
         vary: vary?,
         exclude: exclude.unwrap_or_default(),
         seeds: seeds.unwrap_or_default(),
         search,
+        budgets,
         span: root.span.clone(),
     })
 }

@@ -1,54 +1,18 @@
-//! The statistics of a table: mean, spread, and paired tests over the samples that two trials
-//! share. Sums run in the order given, and the permutations' seed is fixed: same runs, same digits.
+//! Paired tests over questions that two trials share. The permutations' seed is fixed: same runs,
+//! same digits.
 
-/// How a p-value was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Test {
-    /// McNemar's exact test: every difference is -1, 0 or 1.
-    McNemar,
-    /// Signs flipped at random, [`DRAWS`] times.
-    Permutation,
-}
-
-impl Test {
-    /// As it is written in a CSV table.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Test::McNemar => "mcnemar-exact",
-            Test::Permutation => "sign-flip-permutation",
-        }
-    }
-}
+use super::Test;
 
 /// Draws of the permutation test: its smallest p-value is 1 / (DRAWS + 1).
 pub const DRAWS: u32 = 10_000;
 
 const SEED: u64 = 0x5eed_ea91_e1ab_0001;
 
-/// Summed as distances from the first value, so that equal values have exactly themselves as mean.
-pub fn mean(values: &[f64]) -> Option<f64> {
-    let first = *values.first()?;
-    Some(first + values.iter().map(|v| v - first).sum::<f64>() / values.len() as f64)
-}
-
-/// With `n - 1` below; None for fewer than two values.
-pub fn standard_deviation(values: &[f64]) -> Option<f64> {
-    let centre = mean(values).filter(|_| values.len() > 1)?;
-    let squares: f64 = values.iter().map(|v| (v - centre).powi(2)).sum();
-    Some((squares / (values.len() - 1) as f64).sqrt())
-}
-
-/// Of the mean of `values`.
-pub fn standard_error(values: &[f64]) -> Option<f64> {
-    standard_deviation(values).map(|sd| sd / (values.len() as f64).sqrt())
-}
-
 /// The two-sided p-value that `differences`, one a sample, come from no difference at all.
 ///
 /// Flipping the signs of differences of -1, 0 and 1 at random is McNemar's test, whose
 /// distribution is known exactly; only other differences are drawn.
-pub fn paired_test(differences: &[f64]) -> (f64, Test) {
+pub fn over_questions(differences: &[f64]) -> (f64, Test) {
     if differences.iter().all(|d| [-1.0, 0.0, 1.0].contains(d)) {
         let better = differences.iter().filter(|d| **d > 0.0).count();
         let worse = differences.iter().filter(|d| **d < 0.0).count();
@@ -127,15 +91,6 @@ mod tests {
     }
 
     #[test]
-    fn spread_is_the_sample_standard_deviation() {
-        // Deviations -2, 0, 2: variance 8 / 2 = 4.
-        assert!(near(standard_deviation(&[1.0, 3.0, 5.0]).unwrap_or(0.0), 2.0));
-        assert_eq!(standard_deviation(&[0.2, 0.2, 0.2]), Some(0.0));
-        assert_eq!(standard_deviation(&[1.0]), None);
-        assert_eq!(mean(&[]), None);
-    }
-
-    #[test]
     fn mcnemar_matches_the_binomial_tail_by_hand() {
         // 8 against 2 of 10: 2 (1 + 10 + 45) / 1024.
         assert!(near(mcnemar_exact(8, 2), 112.0 / 1024.0));
@@ -155,7 +110,7 @@ mod tests {
     #[test]
     fn permutations_agree_with_the_exact_test_where_both_apply() {
         let differences = [[1.0; 8].as_slice(), &[-1.0; 2], &[0.0; 90]].concat();
-        let (exact, test) = paired_test(&differences);
+        let (exact, test) = over_questions(&differences);
         assert_eq!(test, Test::McNemar);
         assert!((sign_flip(&differences) - exact).abs() < 0.01);
     }
@@ -163,7 +118,7 @@ mod tests {
     #[test]
     fn the_same_differences_give_the_same_p() {
         let differences: Vec<f64> = (0..200).map(|i| f64::from(i % 7) / 7.0 - 0.4).collect();
-        assert_eq!(paired_test(&differences), paired_test(&differences));
-        assert_eq!(paired_test(&differences).1, Test::Permutation);
+        assert_eq!(over_questions(&differences), over_questions(&differences));
+        assert_eq!(over_questions(&differences).1, Test::Permutation);
     }
 }
