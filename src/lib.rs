@@ -11,6 +11,7 @@
 
 mod cache;
 mod check;
+mod data;
 mod export;
 mod file;
 mod forecast;
@@ -51,6 +52,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Data(data::Arguments),
     Plan(plan::Arguments),
     Run(run::Arguments),
     Reproduce(reproduce::Arguments),
@@ -101,6 +103,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
     match command {
         Command::Check(arguments) => check::main(&arguments, registry),
+        Command::Data(arguments) => data::main(&arguments, registry),
         Command::Plan(arguments) => plan::main(&arguments, registry),
         Command::Run(arguments) => run::main(&arguments, registry),
         Command::Reproduce(arguments) => reproduce::main(&arguments, registry),

@@ -129,9 +129,9 @@ fn what_is_missing_is_noted_at_its_place_and_too_few_samples_are_an_error() {
         graph.missing.iter().map(|problem| &text[problem.primary.span.clone()]).collect();
     assert_eq!(places, ["\"gone.json\""]);
     let opened = graph.stages[0].data.plugin.open(&fixtures());
-    assert!(opened.err().expect("it is gone").to_string().contains("gone.json"));
+    assert!(opened.expect_err("it is gone").to_string().contains("gone.json"));
     let data = format!("Mixture(sources: [(data: {ENTRIES}, samples: 6)])");
     let graph = link(&data).unwrap_or_else(|problems| panic_with(&problems));
-    let error = graph.stages[0].data.plugin.open(&fixtures()).err().expect("too few").to_string();
+    let error = graph.stages[0].data.plugin.open(&fixtures()).expect_err("too few").to_string();
     assert!(error.contains("has 5 samples, fewer than the 6"), "{error}");
 }

@@ -1,6 +1,7 @@
 //! Samples, pictures and data sets: what a model learns from and is judged by.
 
 pub mod annotations;
+pub mod check;
 pub mod preprocess;
 pub mod resample;
 pub mod sheet;

@@ -152,7 +152,7 @@ fn starts(
     Ok(starts)
 }
 
-fn tokenizer(graph: &Graph, base: &Path) -> Result<Arc<Tokenizer>, LabError> {
+pub(super) fn tokenizer(graph: &Graph, base: &Path) -> Result<Arc<Tokenizer>, LabError> {
     let node = &graph.dag[graph.llm];
     let fail = |detail: String| ModelError::Tokenizer { node: node.id.clone(), detail };
     let Plugin::Llm(llm) = &node.plugin else {

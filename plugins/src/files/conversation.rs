@@ -33,7 +33,7 @@ pub(super) fn entry(value: &Value, said: &Value, pictured: bool) -> Result<Entry
     };
     let said = said.as_array().ok_or("it has no `conversations`")?;
     let mut remarks = Vec::new();
-    let skipped = usize::from(said.len() > 1 && said.first().is_some_and(|one| is_answer(one)));
+    let skipped = usize::from(said.len() > 1 && said.first().is_some_and(is_answer));
     if skipped == 1 {
         remarks.push("the first message is an answer without a question: left out".to_owned());
     }

@@ -27,8 +27,8 @@ pub(super) fn feed(
     };
     let kept = place.as_ref().and_then(|place| std::fs::read(place).ok());
     let kept = kept.filter(|bytes| whole(bytes, text, names.len()));
-    let of = |(at, name): (usize, &Box<str>)| {
-        let path = images.join(&**name);
+    let of = |(at, name): (usize, &str)| {
+        let path = images.join(name);
         let Ok((size, time)) = state(&path) else { return [0; RECORD] };
         let start = MAGIC.len() + at * RECORD;
         let mut record = [0; RECORD];
@@ -46,7 +46,8 @@ pub(super) fn feed(
         }
         record
     };
-    let records: Vec<[u8; RECORD]> = names.par_iter().enumerate().map(of).collect();
+    let records: Vec<[u8; RECORD]> =
+        names.par_iter().map(AsRef::as_ref).enumerate().map(of).collect();
     records.iter().for_each(|record| {
         all.update(&record[16..]);
     });
