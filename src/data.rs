@@ -75,7 +75,7 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
             print(&format!("{}\n{}", one.name, one.report));
         }),
         Format::Json => {
-            let sets = audited.iter().map(|one| set_json(one)).collect::<Vec<_>>();
+            let sets = audited.iter().map(set_json).collect::<Vec<_>>();
             print(&format!("{:#}\n", json!({ "problems": problems, "sets": sets })));
         }
     }
