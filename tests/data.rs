@@ -28,7 +28,7 @@ fn broken(folder: &Path) {
     let ask = r#"{"from": "human", "value": "<image>\nwhat?"}"#;
     let blind = r#"{"from": "human", "value": "what?"}"#;
     let say = r#"{"from": "gpt", "value": "this"}"#;
-    let long = format!(r#"{{"from": "gpt", "value": "{}"}}"#, "word ".repeat(300));
+    let long = format!(r#"{{"from": "gpt", "value": "{}"}}"#, "xyzzy ".repeat(300));
     let cases = [
         ("good", "good.png", format!("{ask}, {say}")),
         ("whole", "whole.jpg", format!("{ask}, {say}")),
@@ -111,7 +111,7 @@ fn data_check_of_an_experiment_counts_tokens_and_sources() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     for expected in [
         "stage tuning\n",
-        "sample \"1/too-long\": ",
+        "remark (length): sample \"1/too-long\": ",
         "source 0: 9 samples: 9 with a picture",
         "source 1: 15 samples: 9 with a picture",
         "  tokens: ",
@@ -133,7 +133,7 @@ fn data_check_of_an_experiment_counts_tokens_and_sources() {
 #[test]
 fn good_data_has_no_problems() {
     let said = succeed(&["data", "check", text(&fixture("runs/mixture.ron"))]);
-    assert!(said.contains("source 1: 5 samples: 3 with a picture, 2 of text alone"), "{said}");
+    assert!(said.contains("source 1: 15 samples: 9 with a picture, 6 of text alone"), "{said}");
     let shards = succeed(&["data", "check", text(&fixture("llava/shards"))]);
     let table = succeed(&["data", "check", text(&fixture("llava/struct.parquet"))]);
     for said in [shards, table] {

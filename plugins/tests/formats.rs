@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use eagle_core::data::{Dataset, Picture, Sample};
-use eagle_core::registry::{DatasetConfig, Plugin};
+use eagle_core::registry::Plugin;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 

@@ -124,9 +124,9 @@ pub fn check(
         done = some.end;
         let parts: Vec<Part> =
             some.into_par_iter().map(|index| part(dataset, index, limit)).collect();
-        for mut part in parts {
-            report.findings.append(&mut part.findings);
+        for part in parts {
             gathered.entry(part.source.clone()).or_default().add(&part);
+            report.findings.extend(part.findings);
         }
         progress(done);
     }

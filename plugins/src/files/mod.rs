@@ -7,6 +7,7 @@ mod elements;
 mod index;
 pub(crate) mod parquet;
 mod pictures;
+mod scan;
 mod tar;
 
 use std::path::{Path, PathBuf};
