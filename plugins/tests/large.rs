@@ -6,7 +6,6 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use eagle_core::data::Dataset;
 use eagle_core::registry::DatasetConfig;
 use eagle_plugins::datasets::llava_json::LlavaJson;
 
