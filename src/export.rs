@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use eagle_core::lab::Trained;
 use eagle_core::record;
 use eagle_core::registry::{Plugin, Registry};
 use eagle_core::spec;
@@ -13,7 +14,8 @@ use crate::{Failure, print, trained};
 /// reference's own names, and its config.json where there is one
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A run: its folder, the folder's name in OUT/runs, or an experiment's file that was run once.
+    /// A run: its id or the beginning of it, its folder, its trial's name, or an experiment's file that
+    /// was run once.
     run: PathBuf,
     /// The node's id.
     #[arg(long)]
@@ -40,8 +42,9 @@ pub struct Arguments {
 pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     let Arguments { node, to, .. } = arguments;
     let run = trained::find(&arguments.run, &arguments.out)?;
-    let Some((stage, files)) = run.weights_of(node, arguments.stage.as_deref())? else {
-        let nodes = run.nodes()?;
+    let count = stages_until(&run, arguments.stage.as_deref())?;
+    let Some((stage, files)) = run.weights_of(node, count).map_err(Failure::running)? else {
+        let nodes = run.nodes().map_err(Failure::running)?;
         let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
         let help = spec::problem::did_you_mean(node, "trained nodes", &nodes);
         return Err(Failure::input(format!("no stage of the run trained `{node}`; {help}")));
@@ -71,6 +74,16 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
         print(&format!("{}\n", file.display()));
     }
     Ok(())
+}
+
+/// The number of a run's stages up to the one called `until`.
+fn stages_until(run: &Trained, until: Option<&str>) -> Result<usize, Failure> {
+    let names = run.stages();
+    let Some(until) = until else { return Ok(names.len()) };
+    names.iter().position(|name| *name == until).map(|last| last + 1).ok_or_else(|| {
+        let help = spec::problem::did_you_mean(until, "stages", &names);
+        Failure::input(format!("the run has no stage `{until}`; {help}"))
+    })
 }
 
 /// Copies the tensors under `prefix`, without it, that are `wanted` and not there yet.

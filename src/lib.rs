@@ -10,22 +10,31 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod chat;
 mod check;
 mod data;
+mod diff;
 mod export;
 mod file;
+mod findings;
 mod forecast;
+mod page;
 mod plan;
 mod plugins;
 mod progress;
 mod query;
 mod queue;
+mod report;
 mod reproduce;
 mod run;
+mod sample;
 mod search;
+mod spark;
+mod studies;
 mod table;
 mod trace;
 mod trained;
+mod watch;
 mod why;
 
 use std::io::IsTerminal;
@@ -54,13 +63,19 @@ enum Command {
     Check(check::Arguments),
     Data(data::Arguments),
     Plan(plan::Arguments),
+    Sample(sample::Arguments),
     Run(run::Arguments),
     Reproduce(reproduce::Arguments),
     Trace(trace::Arguments),
     Export(export::Arguments),
     Query(query::Arguments),
     Table(table::Arguments),
+    Findings(findings::Arguments),
     Plugins(plugins::Arguments),
+    Watch(watch::Arguments),
+    Report(report::Arguments),
+    Diff(diff::Arguments),
+    Chat(chat::Arguments),
     Cache(cache::Arguments),
     Why(why::Arguments),
 }
@@ -105,13 +120,19 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Check(arguments) => check::main(&arguments, registry),
         Command::Data(arguments) => data::main(&arguments, registry),
         Command::Plan(arguments) => plan::main(&arguments, registry),
+        Command::Sample(arguments) => sample::main(&arguments, registry),
         Command::Run(arguments) => run::main(&arguments, registry),
         Command::Reproduce(arguments) => reproduce::main(&arguments, registry),
         Command::Trace(arguments) => trace::main(&arguments, registry),
         Command::Export(arguments) => export::main(&arguments, registry),
         Command::Query(arguments) => query::main(&arguments),
         Command::Table(arguments) => table::main(&arguments),
+        Command::Findings(arguments) => findings::main(&arguments),
         Command::Plugins(arguments) => plugins::main(&arguments, registry),
+        Command::Watch(arguments) => watch::main(&arguments),
+        Command::Report(arguments) => report::main(&arguments, registry),
+        Command::Diff(arguments) => diff::main(&arguments, registry),
+        Command::Chat(arguments) => chat::main(&arguments, registry),
         Command::Cache(arguments) => cache::main(&arguments),
         Command::Why(arguments) => why::main(&arguments, registry),
     }

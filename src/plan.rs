@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use eagle_core::lab::plan::described;
 use eagle_core::registry::Registry;
 use eagle_core::schedule::{self, Schedule};
 use serde_json::json;
@@ -73,17 +74,6 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
 }
 
 fn plan_json(name: &str, stages: &[Schedule]) -> serde_json::Value {
-    let stage = |stage: &Schedule| {
-        let (trained, frozen) = stage.parameters();
-        json!({
-            "plan": stage,
-            "parameters_trained": trained,
-            "parameters_frozen": frozen,
-            "frozen_prefix": stage.frozen_prefix(),
-            "forward_flops": stage.forward_flops(),
-            "flops_per_sample": stage.flops_per_sample(),
-            "peak_bytes": stage.peak_bytes(),
-        })
-    };
-    json!({ "experiment": name, "stages": stages.iter().map(stage).collect::<Vec<_>>() })
+    let stages: Vec<_> = stages.iter().map(described).collect();
+    json!({ "experiment": name, "stages": stages })
 }

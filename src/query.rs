@@ -12,7 +12,7 @@ pub struct Arguments {
     /// A SELECT statement.
     #[arg(required_unless_present = "schema")]
     sql: Option<String>,
-    /// Show the tables and their columns instead.
+    /// Show the tables and their columns, and what the runs vary, instead.
     #[arg(long)]
     schema: bool,
     /// table, csv, json, or parquet (with --to).
@@ -37,7 +37,7 @@ enum Form {
 /// Runs the statement and prints its rows.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let Some(sql) = arguments.sql.as_ref().filter(|_| !arguments.schema) else {
-        print(&schema());
+        print(&eagle_results::describe(&arguments.out).map_err(Failure::input)?);
         return Ok(());
     };
     let format = match (arguments.format, &arguments.to) {
@@ -50,20 +50,4 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let text = frame.render(&format).map_err(Failure::running)?;
     print(&(text.trim_end().to_owned() + "\n"));
     Ok(())
-}
-
-fn schema() -> String {
-    let mut text = String::new();
-    for table in eagle_results::schema() {
-        text += &format!("{}: {}\n", table.name, table.row);
-        for column in table.columns {
-            text += &format!(
-                "  {:20} {:10} {}\n",
-                column.name,
-                column.kind.to_string(),
-                column.meaning
-            );
-        }
-    }
-    text
 }

@@ -15,7 +15,7 @@ use crate::file::{self, Opened, Overrides, Ready};
 use crate::progress::{Progress, Screen};
 use crate::queue::{Queue, Task};
 use crate::search::Searches;
-use crate::{Failure, print};
+use crate::{Failure, print, studies};
 
 /// Run experiments and studies; resumes what is unfinished, skips what is done, ends with a table
 #[derive(clap::Args)]
@@ -103,6 +103,7 @@ impl Crew<'_> {
         // A search's first trials name what its later ones need.
         opened.iter().flat_map(|opened| &opened.ready).try_for_each(Ready::complete)?;
         for opened in opened {
+            studies::write(&opened, &self.how.out).map_err(Failure::running)?;
             names.extend(opened.ready.iter().map(|ready| ready.table().to_owned()));
             match opened.searches.is_empty() {
                 true => {

@@ -9,9 +9,15 @@ use crate::{Failure, print};
 /// Show the table of a study or experiment, with the paper's numbers beside it
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Studies or experiments, by name.
-    #[arg(required = true, value_name = "NAME")]
+    /// Studies or experiments, by name, or by the table that a study is named after: fusion.
+    #[arg(required_unless_present = "all", value_name = "NAME")]
     names: Vec<String>,
+    /// All studies that have run.
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+    /// Write files instead: DIR/README.md and DIR/tables/, in every format, with the findings.
+    #[arg(long, value_name = "DIR", requires = "all", conflicts_with_all = ["format", "baseline", "costs"])]
+    to: Option<PathBuf>,
     /// md, csv or tex.
     #[arg(long, value_enum, default_value_t = Form::Md)]
     format: Form,
@@ -33,8 +39,13 @@ enum Form {
     Tex,
 }
 
-/// Prints one table a name.
+/// Prints one table a name, or writes all.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(to) = &arguments.to {
+        let files = eagle_results::publish(&arguments.out, to).map_err(Failure::input)?;
+        files.iter().for_each(|path| print(&format!("{}\n", path.display())));
+        return Ok(());
+    }
     let format = match arguments.format {
         Form::Md => TableFormat::Md,
         Form::Csv => TableFormat::Csv,
@@ -42,7 +53,11 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     };
     let (baseline, costs) = (arguments.baseline.clone(), arguments.costs);
     let options = TableOptions { baseline, costs, ..TableOptions::default() };
-    for name in &arguments.names {
+    let names = match arguments.all {
+        true => eagle_results::studies(&arguments.out).map_err(Failure::input)?,
+        false => arguments.names.clone(),
+    };
+    for name in &names {
         let table = eagle_results::table(&arguments.out, name, &options).map_err(Failure::input)?;
         print(&(table.render(format).trim_end().to_owned() + "\n"));
     }

@@ -7,7 +7,7 @@ use eagle_core::registry::Registry;
 use eagle_core::spec::Weights;
 use eagle_core::tensor::Dev;
 use eagle_core::trace;
-use eagle_core::weights::{Files, Keys, load_files};
+use eagle_core::weights::Files;
 
 use crate::file::{self, Overrides, Ready};
 use crate::{Failure, print, trained};
@@ -28,8 +28,8 @@ pub struct Arguments {
     /// `ID.hidden`.
     #[arg(long)]
     all: bool,
-    /// A run of the experiment, whose trained weights are used: its folder, or the folder's name in
-    /// OUT/runs. Without it, the weights are those that the experiment starts from.
+    /// A run of the experiment, whose trained weights are used: its id or the beginning of it, its
+    /// folder, or its trial's name. Without it, the weights are those that the experiment starts from.
     #[arg(long, value_name = "RUN")]
     run: Option<PathBuf>,
     /// The results folder.
@@ -62,32 +62,25 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
 
 /// The weights that nodes start from, then those that the run has trained.
 fn load(one: &Ready, model: &Model, arguments: &Arguments) -> Result<(), Failure> {
-    let run = arguments.run.as_ref().map(|run| trained::find(run, &arguments.out)).transpose()?;
-    if let Some(run) = run.as_ref().filter(|run| run.manifest.experiment != one.graph.name) {
+    if let Some(run) = &arguments.run {
+        let run = trained::find(run, &arguments.out)?;
         let (found, wanted) = (&run.manifest.experiment, &one.graph.name);
-        return Err(Failure::input(format!("that is a run of `{found}`, not of `{wanted}`")));
+        if found != wanted {
+            return Err(Failure::input(format!("that is a run of `{found}`, not of `{wanted}`")));
+        }
+        return run.load(&one.graph, &one.base, model).map_err(Failure::input);
     }
     for node in &model.nodes {
-        let made = match &run {
-            Some(run) => run.weights_of(&node.id, None)?,
-            None => None,
-        };
-        if let Some((_, files)) = made {
-            let prefix = format!("{}/", node.id);
-            load_files(&node.params, &files, &prefix, &Keys::default()).map_err(Failure::input)?;
-            continue;
-        }
         match one.graph.weights_of(&node.id) {
             Some(Weights::File { path, prefix }) => {
                 node.load(&one.base.join(path), prefix).map_err(Failure::running)?;
             }
             Some(Weights::From { experiment, .. }) if !node.params.is_empty() => {
-                let experiment = experiment.display();
+                let (id, experiment) = (&node.id, experiment.display());
                 return Err(Failure::input(format!(
-                    "`{}` starts from what {experiment} trains, and no stage of a run that was \
-                     named trained it here; export it from a run of {experiment} and name the file \
-                     with --set 'nodes.{}.weights=File(\"…\")'",
-                    node.id, node.id
+                    "`{id}` starts from what {experiment} trains: name a run with --run, or export \
+                     it from a run of {experiment} and name the file with --set \
+                     'nodes.{id}.weights=File(\"…\")'"
                 )));
             }
             _ => {}

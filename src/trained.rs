@@ -1,39 +1,74 @@
-//! What a run has trained: its stages' weights, by node.
+//! A run by what a person calls it, and what it has trained.
 
 use std::path::{Path, PathBuf};
 
-use eagle_core::record::Manifest;
+use eagle_core::graph::{self, Context, Graph};
+use eagle_core::lab::Trained;
+use eagle_core::record::Status;
+use eagle_core::registry::Registry;
 use eagle_core::spec;
-use eagle_core::weights::Files;
+use eagle_results::{ResultsError, RunRef};
 
 use crate::Failure;
 
-/// A finished run and where its stages lie.
-pub struct Trained {
-    /// What it says of itself.
-    pub manifest: Manifest,
-    /// Its folder.
-    pub folder: PathBuf,
-    /// Its stages' names and weights, in order.
-    stages: Vec<(String, PathBuf)>,
+/// The run that `name` means: a folder, an id or its beginning, a trial's or experiment's name that
+/// only one run has, or an experiment's file that was run once.
+pub fn find(name: &Path, out: &Path) -> Result<Trained, Failure> {
+    let folder = folder(name, out)?;
+    Trained::open(&folder).map_err(Failure::running)
 }
 
-/// The run that `name` means: its folder, the folder's name in `out/runs`, or an experiment's file
-/// that was run once.
-pub fn find(name: &Path, out: &Path) -> Result<Trained, Failure> {
-    let is_run = |folder: &Path| folder.join("manifest.json").is_file();
-    let named = [name.to_owned(), out.join("runs").join(name)];
-    match named.into_iter().find(|folder| is_run(folder)) {
-        Some(folder) => open(folder),
-        None if name.is_file() => open(of_experiment(name, out)?),
-        None => {
-            let (name, runs) = (name.display(), out.join("runs"));
-            let runs = runs.display();
+/// The same, of a run that may be damaged or unfinished: its folder.
+pub fn folder(name: &Path, out: &Path) -> Result<PathBuf, Failure> {
+    if name.join("manifest.json").is_file() {
+        return Ok(name.to_owned());
+    }
+    if name.is_file() {
+        return of_experiment(name, out);
+    }
+    match eagle_results::find_run(out, &name.to_string_lossy()) {
+        Ok(run) => Ok(run.folder),
+        Err(ResultsError::UnknownName { .. }) if name.components().count() > 1 => {
+            let name = name.display();
             Err(Failure::input(format!(
-                "there is no run {name}: name a run's folder, one of {runs}, or an experiment's file"
+                "{name} is neither a run's folder nor a file; a run can be named by its id, its \
+                 trial, or an experiment's file"
             )))
         }
+        Err(error) => Err(Failure::input(error)),
     }
+}
+
+/// Fails unless the run is done, and says how to finish it.
+pub fn finished(run: &Trained) -> Result<(), Failure> {
+    let manifest = &run.manifest;
+    let id = &manifest.run[..12.min(manifest.run.len())];
+    let (title, command) = (&manifest.trial, &manifest.command);
+    let what = match manifest.status {
+        Status::Done => return Ok(()),
+        Status::Running => format!("is not finished; if nothing works on it, go on: {command}"),
+        Status::Interrupted => format!("was interrupted; to go on: {command}"),
+        Status::Failed => {
+            let error = manifest.error.as_deref().unwrap_or("nobody knows why");
+            format!("failed: {error}\nonce that is put right, run it again: {command}")
+        }
+    };
+    Err(Failure::input(format!("the run {id} ({title}) {what}")))
+}
+
+/// A run's experiment, linked again, and the folder at which its relative paths start. Where that is
+/// gone, so is what it names there: tokenizers and checkpoints.
+pub fn experiment(run: &Trained, registry: &Registry) -> Result<(Graph, PathBuf), Failure> {
+    let path = run.folder.join("experiment.ron");
+    let source = std::fs::read_to_string(&path)
+        .map_err(|error| Failure::running(format!("{}: {error}", path.display())))?;
+    let base = run.base.clone().unwrap_or_else(|| run.folder.clone());
+    let context = Context { base: &base, file: None };
+    let graph = graph::check(&source, registry, &context).map_err(|problems| {
+        let name = path.display().to_string();
+        Failure::Input(spec::render(&problems, &source, &name, crate::colour()))
+    })?;
+    Ok((graph, base))
 }
 
 /// The only run of an experiment.
@@ -46,79 +81,18 @@ fn of_experiment(file: &Path, out: &Path) -> Result<PathBuf, Failure> {
         )));
     };
     let wanted = &experiment.name.value;
-    let entries = std::fs::read_dir(out.join("runs")).into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    found.retain(|folder| match Manifest::read(folder) {
-        Ok(Some(manifest)) => manifest.experiment == *wanted && manifest.study.is_none(),
-        _ => false,
-    });
-    found.sort();
+    let mut found = eagle_results::runs(out).map_err(Failure::input)?;
+    found.retain(|run| run.experiment == *wanted && run.study.is_none());
     match &found[..] {
-        [only] => Ok(only.clone()),
+        [only] => Ok(only.folder.clone()),
         [] => Err(Failure::input(format!(
             "`{wanted}` has no run in {}; run it first: eagle-lab run {}",
             out.display(),
             file.display()
         ))),
         many => {
-            let names: Vec<String> = many.iter().map(|run| run.display().to_string()).collect();
-            Err(Failure::input(format!(
-                "`{wanted}` has several runs; name one of {}",
-                names.join(", ")
-            )))
+            let runs = many.iter().map(RunRef::to_string).collect();
+            Err(Failure::input(ResultsError::AmbiguousRun { name: wanted.clone(), runs }))
         }
-    }
-}
-
-fn open(folder: PathBuf) -> Result<Trained, Failure> {
-    let manifest = Manifest::read(&folder).map_err(Failure::running)?;
-    let manifest = manifest.ok_or_else(|| Failure::input("the run is gone"))?;
-    let out = folder.canonicalize().unwrap_or(folder.clone());
-    let out = out.parent().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
-    let weights = |id: &str| out.join("cache/stages").join(id).join("weights.safetensors");
-    let stages = manifest.stages.iter();
-    let stages = stages.map(|stage| (stage.name.clone(), weights(&stage.id))).collect();
-    Ok(Trained { manifest, folder, stages })
-}
-
-impl Trained {
-    /// The last stage (of those up to the one called `until`) that trained a node, and its weights.
-    pub fn weights_of(
-        &self,
-        node: &str,
-        until: Option<&str>,
-    ) -> Result<Option<(String, Files)>, Failure> {
-        let names: Vec<&str> = self.stages.iter().map(|(name, _)| name.as_str()).collect();
-        let count = match until {
-            None => names.len(),
-            Some(until) => match names.iter().position(|name| *name == until) {
-                Some(last) => last + 1,
-                None => {
-                    let help = spec::problem::did_you_mean(until, "stages", &names);
-                    return Err(Failure::input(format!("the run has no stage `{until}`; {help}")));
-                }
-            },
-        };
-        let prefix = format!("{node}/");
-        for (name, path) in self.stages[..count].iter().rev() {
-            let files = Files::open(path).map_err(Failure::running)?;
-            if files.names().any(|name| name.starts_with(&prefix)) {
-                return Ok(Some((name.clone(), files)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Every node that some stage trained.
-    pub fn nodes(&self) -> Result<Vec<String>, Failure> {
-        let mut nodes: Vec<String> = Vec::new();
-        for (_, path) in &self.stages {
-            let files = Files::open(path).map_err(Failure::running)?;
-            let ids = files.names().filter_map(|name| name.split_once('/'));
-            nodes.extend(ids.map(|(node, _)| node.to_owned()));
-        }
-        nodes.sort();
-        nodes.dedup();
-        Ok(nodes)
     }
 }

@@ -11,7 +11,7 @@ use crate::{Failure, print, trained};
 /// Say of every stage whether it was found in the cache, and if not, which input changed
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A run (its folder, or the folder's name in OUT/runs), or an experiment or study file: what
+    /// A run (its id or the beginning of it, its folder, its trial's name), or an experiment or study file: what
     /// would be found if it were run now.
     run: PathBuf,
     /// The results folder.

@@ -192,3 +192,38 @@ fn no_arguments_show_the_help() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("Usage") && said.contains("check"), "{said}");
 }
+
+#[test]
+fn sample_writes_one_page_with_everything_on_it() {
+    let out = folder();
+    let page = out.path().join("page.html");
+    let show = |arguments: &[&str]| {
+        let arguments = [&["sample"], arguments, &["--side", "32", "--out", text(&page)]].concat();
+        succeed(&arguments);
+        std::fs::read_to_string(&page).expect("a page")
+    };
+    let html = show(&["mini-chartqa", "--n", "6"]);
+    assert_eq!(html.matches("<article>").count(), 6);
+    assert_eq!(html.matches("src=\"data:image/png;base64,iVBOR").count(), 6);
+    assert!(html.contains("prefers-color-scheme: dark") && !html.contains("http"));
+    assert!(html.contains("what is the value of") && html.contains("<polygon"), "{html}");
+    let html = show(&["MiniWorld(families: [Count], seed: 3)", "--n", "2", "--from", "5"]);
+    assert!(html.contains("mini-world/train/3/5") && html.contains("how many"), "{html}");
+    let html = show(&["MiniText", "--n", "3"]);
+    assert!(!html.contains("<img") && html.contains("say "), "{html}");
+    let file = root().join("experiments/mini/quickstart.ron");
+    let html = show(&[text(&file), "--n", "1"]);
+    for title in ["stage one-thing", "stage fine-tuning", "benchmark mini-colour"] {
+        assert!(html.contains(&format!("<h2>{title} ")), "{title}");
+    }
+    for (what, more, part) in [
+        ("mini-nothing", vec![], "mini-chartqa"),
+        ("ClipVit", vec![], "neither a data set nor a benchmark"),
+        ("MiniWorld(samples: 0)", vec![], "samples"),
+        ("mini-gqa", vec!["--from", "500"], "has 200 samples"),
+        (text(&file), vec!["--only", "nothing"], "mini-position"),
+    ] {
+        let (code, said) = refuse(&[&["sample", what], &more[..]].concat());
+        assert!(code == 2 && said.contains(part), "{what}: {said}");
+    }
+}

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -37,13 +39,13 @@ fn millions(expert: &str) -> f64 {
 }
 
 /// The experiment (with Vicuna-7B), and the study (with all of [`LLMS`], in order).
-fn files(experts: &str) -> [std::path::PathBuf; 2] {
+fn files(experts: &str) -> [PathBuf; 2] {
     let paper = root().join("experiments/paper");
-    [paper.join(format!("{experts}.ron")), paper.join(format!("studies/{experts}.ron"))]
+    [paper.join(format!("{experts}.ron")), paper.join(format!("llms/{experts}.ron"))]
 }
 
 /// The plans of a file's experiments.
-fn plans(path: &std::path::Path) -> Vec<Value> {
+fn plans(path: &Path) -> Vec<Value> {
     let plans = succeed(&["plan", text(path), "--format", "json"]);
     serde_json::from_str(&plans).expect("JSON")
 }
@@ -91,6 +93,24 @@ fn every_model_of_the_paper_has_its_size() {
 }
 
 #[test]
+fn tiled_models_have_as_many_tokens_as_their_references() {
+    let tiled = [
+        // The whole picture's 24 x 24, and 48 rows of 48 with a newline.
+        ("llava-next", 576 + 48 * 49, [3, 5], (1024 + 1) * 4096 + (4096 + 1) * 4096),
+        // 13 tiles of 32 x 32 / 4; the projector begins with a layer norm.
+        ("intern-vl", 13 * 256, [1, 13], 2 * 4096 + 2 * (4096 + 1) * 4096),
+    ];
+    for (name, tokens, tiles, projector) in tiled {
+        let path = root().join(format!("experiments/paper/{name}.ron"));
+        for stage in plans(&path)[0]["stages"].as_array().expect("stages") {
+            assert_eq!(stage["plan"]["visual_tokens"], tokens, "{name}");
+            assert_eq!(stage["plan"]["tiles"], serde_json::json!(tiles), "{name}");
+            assert_eq!(parameters(stage, "project"), projector, "{name}");
+        }
+    }
+}
+
+#[test]
 fn x5_is_as_large_as_eagles() {
     let plans = plans(&files("x5")[0]);
     let stage = &plans[0]["stages"][0];
@@ -104,9 +124,79 @@ fn x5_is_as_large_as_eagles() {
     assert_eq!(fuse["inputs"], serde_json::json!(experts));
 }
 
+/// The studies of a scale, by their tables.
+fn studies(scale: &str) -> BTreeMap<String, PathBuf> {
+    let folder = root().join("experiments").join(scale).join("studies");
+    let entries = std::fs::read_dir(folder).expect("studies").flatten();
+    let name = |path: &Path| path.file_stem().and_then(|name| name.to_str()).map(str::to_owned);
+    entries.filter_map(|entry| Some((name(&entry.path())?, entry.path()))).collect()
+}
+
+/// The names of the axes that the trials of a study are called by.
+fn axes(path: &Path) -> BTreeSet<String> {
+    let plans = plans(path);
+    let names: Vec<&str> = plans.iter().filter_map(|plan| plan["experiment"].as_str()).collect();
+    let axis = |word: &str| word.rsplit_once([',', ' ']).map_or(word, |(_, last)| last).to_owned();
+    let parts = names.iter().flat_map(|name| name.split('=').rev().skip(1));
+    parts.map(axis).collect()
+}
+
+#[test]
+fn every_table_has_a_study_at_both_scales_with_the_same_axes() {
+    let (mini, paper) = (studies("mini"), studies("paper"));
+    let tables = ["experts", "final", "fusion", "pre-alignment", "resolution", "selection"];
+    assert_eq!(paper.keys().collect::<Vec<_>>(), tables);
+    for table in tables {
+        let (mini, paper) = (&mini[table], &paper[table]);
+        assert!(!axes(mini).is_empty(), "{table}");
+        assert_eq!(axes(mini), axes(paper), "{table}");
+        for (scale, path) in [("mini", mini), ("paper", paper)] {
+            let file = std::fs::read_to_string(path).expect("a study");
+            assert!(file.contains(&format!("name: \"{scale}-{table}\"")), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_studies_of_the_paper_lack_nothing_but_files_that_are_not_shipped() {
+    for path in studies("paper").values() {
+        let output = call(&["check", text(path)]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        let warnings = said.lines().filter(|line| line.starts_with("warning: "));
+        let absent = |line: &str| {
+            line.starts_with("warning: there is no file ")
+                || line.ends_with("files that are not there")
+        };
+        let other: Vec<&str> = warnings.filter(|line| !absent(line)).collect();
+        assert!(other.is_empty(), "{}: {other:?}", path.display());
+    }
+}
+
+#[test]
+fn the_paper_s_experts_give_1024_visual_tokens_but_for_appending_and_other_resolutions() {
+    for (table, path) in studies("paper") {
+        for plan in plans(&path) {
+            let trial = plan["experiment"].as_str().expect("a name").to_owned();
+            let expected = match trial.as_str() {
+                name if name.contains("SequenceAppend") => 2048,
+                name if name.contains("image_size=336,") => 576,
+                name if name.contains("image_size=672,") => 2304,
+                // What tiles give is tested where tiles are.
+                name if name.contains("tiles") => continue,
+                _ => 1024,
+            };
+            for stage in plan["stages"].as_array().expect("stages") {
+                assert_eq!(stage["plan"]["visual_tokens"], expected, "{table} {trial}");
+            }
+        }
+    }
+}
+
 #[test]
 fn checking_and_planning_take_less_than_a_second_each() {
-    for path in EXPERTS.iter().flat_map(|(name, ..)| files(name)) {
+    let experts = EXPERTS.iter().flat_map(|(name, ..)| files(name));
+    for path in experts.chain(studies("paper").into_values()) {
         for command in ["check", "plan"] {
             // The best of three: other programs run, too.
             let timed = (0..3).map(|_| {

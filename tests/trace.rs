@@ -202,7 +202,7 @@ fn what_was_trained_is_exported_under_the_references_names_and_loads_again() {
         assert!(code == 2 && said.contains(part), "{said}");
     }
     let (code, said) = refuse(&["export", "none", "--node", "clip", "--to", "x", out[0], out[1]]);
-    assert!(code == 2 && said.contains("there is no run none"), "{said}");
+    assert!(code == 2 && said.contains("no run `none`"), "{said}");
 }
 
 #[test]

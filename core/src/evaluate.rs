@@ -7,14 +7,15 @@
 use std::collections::BTreeMap;
 
 use crate::data::preprocess::ImageSpec;
+use crate::data::tiles::Layout;
 use crate::data::{DataError, Dataset, Sample};
 use crate::features::Frozen;
 use crate::generate::{Chooser, Prompts, generate};
-use crate::model::{Model, SeeError};
+use crate::model::{Model, SeeError, Seen};
 use crate::nn::ops::{self, Row};
 use crate::record::{Prediction, Score};
 use crate::registry::BenchmarkConfig;
-use crate::score::{Judged, Statistic};
+use crate::score::{Judged, Scale, Statistic};
 use crate::spec::Generation;
 use crate::tensor::{Tensor, TensorError};
 use crate::train::loader::{Batch, Drawn, Sequence, TextSpec};
@@ -76,7 +77,7 @@ pub fn answer(
         let sample = exam.questions.sample(index)?;
         let prompt = exam.text.prompt(&sample, exam.benchmark.max_new_tokens())?;
         let group = by_length.entry((prompt.rows.len(), prompt.pictured)).or_default();
-        group.push(Question { drawn: Drawn { sample, index, flipped: false }, prompt });
+        group.push(Question { drawn: Drawn { sample, index, flipped: false, chance: 0 }, prompt });
     }
     let mut answers: Vec<(usize, Prediction)> = Vec::new();
     for group in by_length.values() {
@@ -102,21 +103,34 @@ pub fn score(
 ) -> Vec<Score> {
     let judged: Vec<Judged<'_>> = predictions.iter().map(Prediction::judged).collect();
     let undecided = predictions.iter().filter(|p| p.verdict.undecided).count();
-    let score = |(at, found): (usize, Statistic)| Score {
-        benchmark: benchmark.name(),
+    let found = benchmark.summarise(&judged).into_iter().enumerate();
+    let score =
+        |(at, found)| Score { undecided, ..scored(benchmark.name(), at == 0, found, blind) };
+    found.map(score).collect()
+}
+
+/// The mean of what predictions scored; what a guess gives is not known.
+pub fn mean(name: &str, metric: &str, predictions: &[Prediction], blind: bool) -> Score {
+    let scores: Vec<f64> = predictions.iter().map(|p| p.verdict.score).collect();
+    let scale = Scale { chance: None, ..Scale::default() };
+    scored(name.into(), true, Statistic { scale, ..Statistic::mean(metric, &scores) }, blind)
+}
+
+fn scored(benchmark: String, main: bool, found: Statistic, blind: bool) -> Score {
+    Score {
+        benchmark,
         metric: found.name,
         value: found.value,
         n: found.n,
         standard_error: found.standard_error,
         blind,
-        main: at == 0,
+        main,
         low: found.interval.map(|(low, _)| low),
         high: found.interval.map(|(_, high)| high),
-        undecided,
+        undecided: 0,
         chance: found.scale.chance,
         maximum: found.scale.maximum,
-    };
-    benchmark.summarise(&judged).into_iter().enumerate().map(score).collect()
+    }
 }
 
 impl Exam<'_> {
@@ -128,11 +142,13 @@ impl Exam<'_> {
     fn generate(&self, asked: &[Question]) -> Result<Vec<String>, EvaluateError> {
         let visual = self.look(asked)?;
         let mut rows: Vec<Row> = Vec::new();
-        for (at, question) in asked.iter().enumerate() {
+        let mut first = 0;
+        for question in asked {
             rows.extend(question.prompt.rows.iter().map(|row| match row {
-                Row::Visual(i) => Row::Visual(at * self.text.visual_tokens + i),
+                Row::Visual(i) => Row::Visual(first + i),
                 other => *other,
             }));
+            first += question.prompt.visual;
         }
         let stop = self.text.template.stop(&self.text.tokenizer);
         let stop = stop.map_err(|error| EvaluateError::Text(error.to_string()))?;
@@ -161,26 +177,35 @@ impl Exam<'_> {
             return Ok(Some(self.nothing(asked)?));
         }
         let drawn: Vec<&Drawn> = asked.iter().map(|question| &question.drawn).collect();
-        let mut batch = Batch { questions: questions(asked), ..Batch::default() };
+        let (questions, layouts) = (questions(asked), layouts(asked));
+        let mut batch = Batch { questions, layouts, ..Batch::default() };
         batch.add_pictures(&drawn, &self.model.images, self.frozen)?;
         Ok(self.frozen.see(self.model, &mut batch)?)
     }
 
     /// The visual tokens of withheld pictures: one is seen and the others are the same, unless a
-    /// fusion reads the questions.
+    /// fusion reads the questions or their number depends on the picture.
     fn nothing(&self, asked: &[Question]) -> Result<Tensor, TensorError> {
-        let questions = questions(asked);
-        let (count, seen) = (asked.len(), questions.len().max(1));
+        let (questions, layouts) = (questions(asked), layouts(asked));
+        let alike = questions.is_empty() && layouts.is_empty();
+        let tiles = layouts.iter().map(Layout::count).sum();
+        let seen = match (alike, layouts.is_empty()) {
+            (true, _) => 1,
+            (false, true) => asked.len(),
+            (false, false) => tiles,
+        };
         let empty = |spec: &ImageSpec| {
-            let size = spec.size;
-            let values = vec![0.0; seen * 3 * size * size];
-            Tensor::new(self.model.dev(), values, &[seen, 3, size, size]).map(Some)
+            let shape = [seen, spec.planes(), spec.size, spec.size];
+            let values = vec![0.0; shape.iter().product()];
+            Tensor::new(self.model.dev(), values, &shape).map(Some)
         };
         let images = self.model.images.iter().map(empty).collect::<Result<Vec<_>, _>>()?;
-        let seen = self.model.see_given(&images, BTreeMap::new(), &questions)?;
-        if !questions.is_empty() {
+        let shown = Seen { images: &images, questions: &questions, layouts: &layouts };
+        let seen = self.model.see_given(shown, BTreeMap::new())?;
+        if !alike {
             return Ok(seen);
         }
+        let count = asked.len();
         let [_, tokens, width] = seen.dims("visual tokens")?;
         let rows: Vec<usize> = (0..count).flat_map(|_| 0..tokens).collect();
         ops::gather_rows(&seen.reshape(&[tokens, width])?, &rows)?.reshape(&[count, tokens, width])
@@ -190,4 +215,9 @@ impl Exam<'_> {
 /// What is asked, for fusions that read it.
 fn questions(asked: &[Question]) -> Vec<Vec<u32>> {
     asked.iter().filter_map(|question| question.prompt.question.clone()).collect()
+}
+
+/// How the pictures are cut into tiles, where that depends on them.
+fn layouts(asked: &[Question]) -> Vec<Layout> {
+    asked.iter().filter_map(|question| question.prompt.layout).collect()
 }

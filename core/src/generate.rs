@@ -31,6 +31,21 @@ pub fn generate(
     stop: u32,
     most: usize,
 ) -> Result<Vec<Vec<u32>>> {
+    generate_heard(llm, prompts, choosers, stop, most, &mut |_| {})
+}
+
+/// Like [`generate`]; `hear` is shown all that was said after every token.
+///
+/// # Errors
+/// An operation fails, or the sequence grows beyond the model's context.
+pub fn generate_heard(
+    llm: &dyn Llm,
+    prompts: Prompts,
+    choosers: &mut [Chooser],
+    stop: u32,
+    most: usize,
+    hear: &mut dyn FnMut(&[Vec<u32>]),
+) -> Result<Vec<Vec<u32>>> {
     let Prompts { mut visual, mut rows, batch } = prompts;
     let mut said: Vec<Vec<u32>> = vec![Vec::new(); batch];
     let mut done = vec![false; batch];
@@ -49,6 +64,7 @@ pub fn generate(
             }
             rows.push(Row::Token(token));
         }
+        hear(&said);
         if done.iter().all(|done| *done) {
             break;
         }
@@ -109,7 +125,7 @@ impl Chooser {
 }
 
 /// The position of the largest value; the first of equals.
-fn best(values: &[f32]) -> u32 {
+pub(crate) fn best(values: &[f32]) -> u32 {
     let mut best = 0;
     for (i, value) in values.iter().enumerate() {
         if *value > values[best] {

@@ -4,6 +4,7 @@
 //! (what a stage does), `model` (tensors), `train` and `evaluate` (numbers), `lab` (all of it, with
 //! nothing done twice). No concrete plugin and no data frame is known here.
 
+pub mod chat;
 pub mod data;
 pub mod evaluate;
 pub mod features;
@@ -11,6 +12,7 @@ pub mod generate;
 pub mod graph;
 pub mod identity;
 pub mod lab;
+pub mod measure;
 pub mod model;
 pub mod nn;
 pub mod record;

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use petgraph::graph::NodeIndex;
 
 use crate::data::preprocess::ImageSpec;
+use crate::data::tiles::Layout;
 use crate::graph::{Graph, Source, Stage};
 use crate::nn::{Store, ops};
 use crate::registry::{
-    Encoder, Features, Fusion, KvCache, Llm, MapShape, NoTap, Plugin, Projector, Tap, TokensShape,
+    Encoder, Features, Fusion, KvCache, Llm, MapShape, NoTap, Objective, Plugin, Projector, Tap,
+    TokensShape,
 };
 use crate::seed;
 use crate::tensor::{Dev, Param, Result, Tape, Tensor, TensorError};
@@ -18,6 +20,12 @@ use crate::weights::{Files, Keys, WeightsError, load_files};
 /// Why a model can't be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
+    /// Nothing can be asked of a graph that ends in objectives.
+    #[error("{experiment} has no LLM that could be asked: its graph ends in objectives")]
+    NoLlm {
+        /// The experiment.
+        experiment: String,
+    },
     /// The device has no room, or a plugin broke its promise.
     #[error("node `{node}`: {error}")]
     Build {
@@ -51,10 +59,29 @@ pub enum ModelError {
 }
 
 enum Module {
-    Encoder { module: Box<dyn Encoder>, promise: Encodes },
+    Encoder {
+        module: Box<dyn Encoder>,
+        promise: Encodes,
+    },
     Fusion(Box<dyn Fusion>),
     Projector(Box<dyn Projector>),
+    /// A projector that packs, and the grid of a tile's tokens.
+    Packer(Box<dyn Projector>, (usize, usize)),
     Llm(Box<dyn Llm>),
+    Objective(Box<dyn Objective>),
+}
+
+/// A built objective, and where it reads.
+#[derive(Clone, Copy)]
+pub struct Teaches<'a> {
+    /// Its position in [`Model::nodes`].
+    pub node: usize,
+    /// That of its encoder.
+    pub encoder: usize,
+    /// The position of its encoder's image among [`Model::images`].
+    pub image: usize,
+    /// The module.
+    pub module: &'a dyn Objective,
 }
 
 /// What is known of an encoder beside its module.
@@ -92,11 +119,15 @@ enum Value {
 
 /// What is shown to a model: prepared pictures, and what is asked about each.
 #[derive(Clone, Copy)]
-struct Seen<'a> {
-    /// One for each of [`Model::images`].
-    images: &'a [Option<Tensor>],
-    /// Tokens; no list where nothing is asked.
-    questions: &'a [Vec<u32>],
+pub struct Seen<'a> {
+    /// One for each of [`Model::images`]; needed where an encoder reads it whose features are not
+    /// given.
+    pub images: &'a [Option<Tensor>],
+    /// The tokens of what is asked about each picture; no list where nothing is.
+    pub questions: &'a [Vec<u32>],
+    /// How each picture is cut into tiles; no list where that doesn't depend on them. Where it does,
+    /// `images` holds tiles, one picture's after the other's.
+    pub layouts: &'a [Layout],
 }
 
 /// A built node.
@@ -121,7 +152,7 @@ pub struct Model {
     pub nodes: Vec<ModelNode>,
     /// The different ways in which pictures must be prepared; a batch has one tensor for each.
     pub images: Vec<ImageSpec>,
-    /// Visual tokens per image.
+    /// The most visual tokens of an image.
     pub visual_tokens: usize,
     dev: Dev,
 }
@@ -196,9 +227,18 @@ fn build_module(
             Module::Fusion(config.build(&inputs, &mut root)?)
         }
         Plugin::Projector(config) => {
-            Module::Projector(config.build(tokens(), graph.llm_width(), &mut root)?)
+            let module = config.build(tokens(), graph.llm_width(), &mut root)?;
+            match config.packs().and(node.grid) {
+                Some(grid) => Module::Packer(module, grid),
+                None => Module::Projector(module),
+            }
         }
         Plugin::Llm(config) => Module::Llm(config.build(&mut root)?),
+        Plugin::Objective(config) => {
+            let backbone =
+                graph.backbone(index).ok_or_else(|| broken("an objective reads an encoder"))?;
+            Module::Objective(config.build(backbone, &mut root)?)
+        }
         Plugin::Dataset(_) | Plugin::Benchmark(_) => {
             return Err(TensorError::Shape { op: "build", detail: "not a node".into() });
         }
@@ -262,28 +302,46 @@ impl Model {
         llm.ok_or_else(|| TensorError::Shape { op: "model", detail: "no LLM".into() })
     }
 
+    /// The objectives.
+    pub fn objectives(&self) -> impl Iterator<Item = Teaches<'_>> {
+        self.nodes.iter().enumerate().filter_map(|(node, built)| {
+            let Module::Objective(module) = &built.module else { return None };
+            let &encoder = built.inputs.first()?;
+            let image = self.encodes(encoder)?.image;
+            Some(Teaches { node, encoder, image, module: module.as_ref() })
+        })
+    }
+
+    /// Every buffer of the nodes that a stage trains, with its node's id.
+    pub fn buffers<'a>(&'a self, stage: &'a Stage) -> impl Iterator<Item = (&'a str, &'a Param)> {
+        self.nodes.iter().filter(|node| stage.trains.contains(&node.index)).flat_map(|node| {
+            let buffers = node.params.iter().filter(|param| param.is_buffer());
+            buffers.map(|param| (node.id.as_str(), param))
+        })
+    }
+
+    /// Whether a stage trains the node at `position`, all of it or a part.
+    pub fn trains(&self, stage: &Stage, position: usize) -> bool {
+        self.nodes.get(position).is_some_and(|node| stage.trains.contains(&node.index))
+    }
+
     /// The visual tokens `[B, N, C]` that the LLM reads, nothing being asked. `images`: one
     /// `[B, 3, S, S]` for each of [`Model::images`].
     ///
     /// # Errors
     /// A plugin broke its promise, or the device fails.
     pub fn see(&self, images: &[Tensor]) -> Result<Tensor> {
-        self.see_tapped(images, false, &mut |_, _| {})
+        self.see_tapped(images, &[], false, &mut |_, _| {})
     }
 
     /// Like [`Model::see`], with the features of some encoders given, by position in
-    /// [`Model::nodes`]. An image is needed where an encoder that is not given reads it.
-    /// `questions`: the tokens of what is asked about each picture, or no list where nothing is.
+    /// [`Model::nodes`]. Where pictures have layouts, their tokens stand one after the other in
+    /// `[1, sum, C]`.
     ///
     /// # Errors
     /// A plugin broke its promise, or the device fails.
-    pub fn see_given(
-        &self,
-        images: &[Option<Tensor>],
-        given: BTreeMap<usize, Features>,
-        questions: &[Vec<u32>],
-    ) -> Result<Tensor> {
-        self.flow(Seen { images, questions }, given, false, &mut |_, _| {})
+    pub fn see_given(&self, seen: Seen<'_>, given: BTreeMap<usize, Features>) -> Result<Tensor> {
+        self.flow(seen, given, false, &mut |_, _| {})
     }
 
     /// The features that the encoder at `position` in [`Model::nodes`] sees; nothing is injected.
@@ -313,20 +371,94 @@ impl Model {
     pub fn see_tapped(
         &self,
         images: &[Tensor],
+        layouts: &[Layout],
         blocks: bool,
         look: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Tensor> {
         let images: Vec<_> = images.iter().cloned().map(Some).collect();
-        self.flow(Seen { images: &images, questions: &[] }, BTreeMap::new(), blocks, look)
+        let seen = Seen { images: &images, questions: &[], layouts };
+        self.flow(seen, BTreeMap::new(), blocks, look)
+    }
+
+    /// The features of every encoder by position in [`Model::nodes`], those of some of them given.
+    /// An image is needed where an encoder that is not given reads it.
+    ///
+    /// # Errors
+    /// A plugin broke its promise, or the device fails.
+    pub fn features_given(
+        &self,
+        images: &[Option<Tensor>],
+        given: BTreeMap<usize, Features>,
+    ) -> Result<BTreeMap<usize, Features>> {
+        self.features(Seen { images, questions: &[], layouts: &[] }, given, false, &mut |_, _| {})
+    }
+
+    /// Every encoder's output, shown to `look` as [`Model::see_tapped`] does: of a graph that ends in
+    /// objectives.
+    ///
+    /// # Errors
+    /// A plugin broke its promise, or the device fails.
+    pub fn features_tapped(
+        &self,
+        images: &[Tensor],
+        blocks: bool,
+        look: &mut dyn FnMut(&str, &Tensor),
+    ) -> Result<()> {
+        let images: Vec<_> = images.iter().cloned().map(Some).collect();
+        let seen = Seen { images: &images, questions: &[], layouts: &[] };
+        self.features(seen, BTreeMap::new(), blocks, look).map(drop)
+    }
+
+    fn features(
+        &self,
+        seen: Seen<'_>,
+        given: BTreeMap<usize, Features>,
+        blocks: bool,
+        look: &mut dyn FnMut(&str, &Tensor),
+    ) -> Result<BTreeMap<usize, Features>> {
+        let values = self.values(seen, given, blocks, look)?;
+        let features = values.into_iter().enumerate().filter_map(|(position, value)| match value {
+            Some(Value::Features(features)) => Some((position, features)),
+            _ => None,
+        });
+        Ok(features.collect())
     }
 
     fn flow(
         &self,
         seen: Seen<'_>,
-        mut given: BTreeMap<usize, Features>,
+        given: BTreeMap<usize, Features>,
         blocks: bool,
         look: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Tensor> {
+        let values = self.values(seen, given, blocks, look)?;
+        let llm = self.nodes.iter().find(|node| matches!(node.module, Module::Llm(_)));
+        let llm = llm.ok_or_else(|| broken("the graph has no LLM"))?;
+        let read = llm.inputs.first().and_then(|&input| values[input].clone());
+        let tokens = read.ok_or_else(|| broken("the LLM has no visual tokens"))?.tokens();
+        let (rows, width) = tokens.rows();
+        match seen.layouts.is_empty() {
+            true => Ok(tokens),
+            false => tokens.reshape(&[1, rows, width]),
+        }
+    }
+
+    /// What every node gives; `None` of the ends of the graph.
+    fn values(
+        &self,
+        seen: Seen<'_>,
+        mut given: BTreeMap<usize, Features>,
+        blocks: bool,
+        look: &mut dyn FnMut(&str, &Tensor),
+    ) -> Result<Vec<Option<Value>>> {
+        // Each tile is a picture of its own, and asked about as its picture is.
+        let each = seen.questions.iter().zip(seen.layouts);
+        let questions: Vec<_> =
+            each.flat_map(|(asked, layout)| vec![asked.clone(); layout.count()]).collect();
+        let seen = match seen.layouts.is_empty() {
+            true => seen,
+            false => Seen { questions: &questions, ..seen },
+        };
         let mut values: Vec<Option<Value>> = Vec::with_capacity(self.nodes.len());
         for (position, node) in self.nodes.iter().enumerate() {
             let mut tap: Box<dyn Tap + '_> = match blocks {
@@ -346,16 +478,11 @@ impl Model {
                     look(&node.id, &features.map);
                 }
                 Some(Value::Tokens(tokens)) => look(&node.id, tokens),
-                None => {
-                    let seen = node.inputs.first().and_then(|&input| values[input].clone());
-                    return Ok(seen
-                        .ok_or_else(|| broken("the LLM has no visual tokens"))?
-                        .tokens());
-                }
+                None => {}
             }
             values.push(value);
         }
-        Err(broken("the graph has no LLM"))
+        Ok(values)
     }
 
     fn run(
@@ -399,7 +526,11 @@ impl Model {
                 let first = *node.inputs.first().ok_or_else(|| broken("an input is missing"))?;
                 Value::Tokens(projector.forward(&input(first)?.tokens())?)
             }
-            Module::Llm(_) => return Ok(None),
+            Module::Packer(packer, grid) => {
+                let first = *node.inputs.first().ok_or_else(|| broken("an input is missing"))?;
+                Value::Tokens(packer.pack(&input(first)?.tokens(), seen.layouts, *grid)?)
+            }
+            Module::Llm(_) | Module::Objective(_) => return Ok(None),
         }))
     }
 

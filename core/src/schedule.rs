@@ -13,7 +13,7 @@ use petgraph::graph::NodeIndex;
 use serde::Serialize;
 
 use crate::features::FeatureCache;
-use crate::graph::{Graph, Port, Source};
+use crate::graph::{Graph, Port, Source, Tiling};
 use crate::registry::{Cost, Kind};
 
 /// One node in one stage.
@@ -27,6 +27,12 @@ pub struct Planned {
     pub inputs: Vec<String>,
     /// What it promises.
     pub output: Port,
+    /// Whether that is for each tile.
+    #[serde(skip_serializing_if = "Tiling::is_whole")]
+    pub tiling: Tiling,
+    /// What it gives, in words.
+    #[serde(skip)]
+    pub gives: String,
     /// Its parameters, in values.
     pub parameters: u64,
     /// Whether it gets updates, all of it or a part.
@@ -56,8 +62,11 @@ pub struct Schedule {
     pub stage: String,
     /// Every node in the order in which it runs.
     pub nodes: Vec<Planned>,
-    /// Visual tokens per image.
+    /// Visual tokens per image; the most where that depends on the image.
     pub visual_tokens: usize,
+    /// The fewest and the most tiles of an image, where that depends on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tiles: Option<(usize, usize)>,
     /// The longest sequence that the LLM reads, in tokens.
     pub length: usize,
     /// Samples per forward pass.
@@ -75,6 +84,7 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
         let trained_values = |index: NodeIndex| {
             let updated = |(i, _): &(usize, _)| spec.is_some_and(|s| s.trains_param(index, *i));
             let params = graph.dag[index].params.iter().enumerate().filter(updated);
+            let params = params.filter(|(_, param)| !param.buffer);
             sum(params.map(|(_, param)| param.len() as u64))
         };
         let recorded = |index: NodeIndex| {
@@ -93,6 +103,8 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
             plugin: node.name.clone(),
             inputs: node.inputs.iter().map(|source| graph.source_name(source)).collect(),
             output: node.output.clone(),
+            tiling: node.tiling,
+            gives: graph.gives(node.tiling, &node.output),
             parameters: node.parameters() as u64,
             trained,
             parameters_trained,
@@ -113,6 +125,7 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
         stage: spec.map_or_else(|| "evaluation".into(), |stage| stage.spec.name.value.clone()),
         nodes,
         visual_tokens: graph.visual_tokens(),
+        tiles: graph.tiles().map(|tiles| tiles.range()),
         length: graph.length(stage),
         batch: spec.map_or(1, |stage| stage.spec.batch),
         gradient_checkpointing: spec.is_some_and(|stage| stage.spec.gradient_checkpointing),
@@ -127,7 +140,7 @@ fn kept(graph: &Graph, encoder: NodeIndex, precision: FeatureCache) -> u64 {
     let map = graph.map_shape(encoder);
     let levels = map.pyramid.iter().filter(|_| graph.pyramid_is_read(encoder));
     let values = map.tokens * map.width + levels.map(|&(h, w, c)| h * w * c).sum::<usize>();
-    precision.record_bytes(values)
+    precision.record_bytes(values) * graph.tiles_at(encoder) as u64
 }
 
 impl Schedule {
@@ -193,10 +206,16 @@ fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (trained, frozen) = self.parameters();
+        let tokens = match self.tiles {
+            None => format!("{} visual tokens", self.visual_tokens),
+            Some((fewest, most)) => {
+                format!("up to {} visual tokens ({fewest} to {most} tiles)", self.visual_tokens)
+            }
+        };
         writeln!(
             f,
-            "stage {}: batch {}, {} visual tokens, sequences of up to {}",
-            self.stage, self.batch, self.visual_tokens, self.length
+            "stage {}: batch {}, {tokens}, sequences of up to {}",
+            self.stage, self.batch, self.length
         )?;
         let rows: Vec<[String; 6]> = self.nodes.iter().map(Planned::row).collect();
         let head = ["node", "plugin", "from", "output", "parameters", "in this stage"];
@@ -251,7 +270,7 @@ impl Planned {
             self.id.clone(),
             self.plugin.clone(),
             injected.fold(self.inputs.join(", "), |text, more| text + &more),
-            self.output.to_string(),
+            self.gives.clone(),
             count(self.parameters),
             if self.parameters == 0 && state == "frozen, passes gradients" {
                 "passes gradients".into()
@@ -310,7 +329,7 @@ pub fn dot(schedule: &Schedule) -> String {
         }
         for input in &node.inputs {
             let label = schedule.nodes.iter().find(|n| n.id == *input);
-            let label = label.map(|n| n.output.to_string()).unwrap_or_default();
+            let label = label.map(|n| n.gives.clone()).unwrap_or_default();
             text += &format!("  \"{input}\" -> \"{}\" [label = \"{label}\"];\n", node.id);
         }
     }

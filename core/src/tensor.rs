@@ -509,6 +509,7 @@ struct ParamCell {
     value: RefCell<DfdxTensor<(usize,), f32, Dev>>,
     slot: Slot,
     tape: RefCell<Tape>,
+    buffer: Cell<bool>,
 }
 
 /// A named weight of a model. Cloning shares it. It is trained while it hangs on a tape.
@@ -534,6 +535,7 @@ impl Param {
             value: RefCell::new(value.data),
             slot: Slot::new(),
             tape: RefCell::default(),
+            buffer: Cell::new(false),
         })))
     }
 
@@ -557,8 +559,23 @@ impl Param {
         self.len() == 0
     }
 
-    /// Trains it on `tape` from now on, or freezes it with the default tape.
+    /// The same as a buffer, which is never trained: its module changes it.
+    #[must_use]
+    pub fn into_buffer(self) -> Param {
+        self.0.buffer.set(true);
+        self
+    }
+
+    /// Whether it is a buffer.
+    pub fn is_buffer(&self) -> bool {
+        self.0.buffer.get()
+    }
+
+    /// Trains it on `tape` from now on, or freezes it with the default tape. A buffer stays frozen.
     pub fn set_tape(&self, tape: &Tape) {
+        if self.is_buffer() {
+            return;
+        }
         *self.0.tape.borrow_mut() = tape.clone();
     }
 

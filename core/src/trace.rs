@@ -2,13 +2,15 @@
 //! to extract features.
 //!
 //! Inputs: `image.ID` `[B, 3, S, S]`, as the encoder `ID` wants it, or `image` for all encoders of
-//! that size; `ids` `[B, T]`, token ids with -200 where a picture stands, as LLaVA writes it.
+//! that size; with fixed tiles `[B, tiles, 3, S, S]`, with adaptive ones `[tiles, 3, S, S]` of all
+//! pictures and `image_sizes` `[B, 2]`, their own heights and widths; `ids` `[B, T]`, token ids with -200 where a picture stands, as LLaVA writes it.
 //! Outputs: `ID` for every node (of the LLM its logits `[B, T, V]`), `ID.pyramid.I`; and with all
 //! of them `ID.blocks.I`, and `ID.hidden`, what the LLM's logits are computed from.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::data::tiles::Layout;
 use crate::graph::Graph;
 use crate::model::{Blocks, Model};
 use crate::nn::ops::{self, Activation, Row};
@@ -48,6 +50,8 @@ fn lines(problems: &[String]) -> String {
 pub struct Inputs {
     /// One tensor for each of the model's [images](Model::images); none without pictures.
     images: Vec<Tensor>,
+    /// How each picture is cut, where that depends on it.
+    layouts: Vec<Layout>,
     /// The LLM's sequences, row by row, and how many there are.
     rows: Option<(Vec<Row>, usize)>,
 }
@@ -59,8 +63,10 @@ pub struct Inputs {
 pub fn inputs(graph: &Graph, model: &Model, files: &Files) -> Result<Inputs, TraceError> {
     let mut reader = Reader { graph, model, files, used: Vec::new(), problems: Vec::new() };
     let images = reader.images()?;
-    let pictures = images.first().map_or(0, |image| image.shape()[0]);
-    let rows = reader.rows(pictures)?;
+    let seen = images.first().map_or(0, |image| image.shape()[0]);
+    let layouts = reader.layouts(seen)?;
+    let pictures = if graph.tiles().is_some() { layouts.len() } else { seen };
+    let rows = reader.rows(pictures, &layouts)?;
     reader.surplus();
     if images.is_empty() && rows.is_none() && reader.problems.is_empty() {
         reader.problems.push(format!("neither pictures nor `ids`; {}", reader.wanted()));
@@ -69,7 +75,7 @@ pub fn inputs(graph: &Graph, model: &Model, files: &Files) -> Result<Inputs, Tra
         let path = files.path().to_owned();
         return Err(TraceError::Inputs { path, problems: reader.problems });
     }
-    Ok(Inputs { images, rows })
+    Ok(Inputs { images, layouts, rows })
 }
 
 struct Reader<'a> {
@@ -93,37 +99,76 @@ impl Reader<'_> {
 
     fn wanted(&self) -> String {
         let one = |spec: usize| {
-            let size = self.model.images[spec].size;
             let names = self.encoders(spec).into_iter().map(|id| format!("image.{id}"));
-            format!("{} [B, 3, {size}, {size}]", listed(&names.collect::<Vec<_>>()))
+            format!("{} {}", listed(&names.collect::<Vec<_>>()), self.shape(spec).0)
         };
         let images: Vec<String> = (0..self.model.images.len()).map(one).collect();
         match images.is_empty() {
             true => "give `ids` [B, T]".into(),
             false => {
-                format!("give {} (or `image` for all of one size), `ids` [B, T]", images.join(", "))
+                let sizes =
+                    if self.graph.tiles().is_some() { ", `image_sizes` [B, 2]" } else { "" };
+                let images = images.join(", ");
+                format!("give {images} (or `image` for all of one size){sizes}, `ids` [B, T]")
             }
         }
+    }
+
+    /// What the model's image number `spec` looks like: in words, and all axes but the first.
+    fn shape(&self, spec: usize) -> (String, Vec<usize>) {
+        let image = &self.model.images[spec];
+        let (size, tiles) = (image.size, image.planes() / 3);
+        let (first, axes) = match (&image.tiles, image.adaptive()) {
+            (_, Some(_)) => ("tiles", vec![3, size, size]),
+            (Some(_), None) => ("B", vec![tiles, 3, size, size]),
+            (None, None) => ("B", vec![3, size, size]),
+        };
+        let sizes: Vec<String> = axes.iter().map(usize::to_string).collect();
+        (format!("[{first}, {}]", sizes.join(", ")), axes)
+    }
+
+    /// How the pictures are cut of which there are `tiles` tiles.
+    fn layouts(&mut self, tiles: usize) -> Result<Vec<Layout>, TraceError> {
+        let Some(rule) = self.graph.tiles().filter(|_| tiles > 0) else { return Ok(Vec::new()) };
+        let Some(shape) = self.files.shape("image_sizes").map(<[usize]>::to_vec) else {
+            self.problems.push("no `image_sizes` [B, 2], the pictures' heights and widths".into());
+            return Ok(Vec::new());
+        };
+        self.used.push("image_sizes".into());
+        let sizes = self.files.values("image_sizes")?;
+        let whole = |size: &f32| *size >= 1.0 && size.fract() == 0.0 && *size < 1e9;
+        if shape.len() != 2 || shape[1] != 2 || !sizes.iter().all(whole) {
+            let message = "not [B, 2], the pictures' heights and widths in pixels";
+            self.problems.push(format!("`image_sizes` is {shape:?}: {message}"));
+            return Ok(Vec::new());
+        }
+        let cut = |size: &[f32]| rule.choose((size[1] as u32, size[0] as u32));
+        let layouts: Vec<Layout> = sizes.chunks_exact(2).map(cut).collect();
+        let counts: Vec<usize> = layouts.iter().map(Layout::count).collect();
+        if counts.iter().sum::<usize>() != tiles {
+            let message = format!("pictures of `image_sizes` have {counts:?} tiles");
+            self.problems.push(format!("{message}, together not {tiles}"));
+        }
+        Ok(layouts)
     }
 
     fn images(&mut self) -> Result<Vec<Tensor>, TraceError> {
         let mut images: Vec<Tensor> = Vec::new();
         let mut missing = Vec::new();
         for spec in 0..self.model.images.len() {
-            let size = self.model.images[spec].size;
+            let (wanted, axes) = self.shape(spec);
             let mut names: Vec<String> =
                 self.encoders(spec).iter().map(|id| format!("image.{id}")).collect();
             names.push("image".into());
             let Some(name) = names.iter().find(|name| self.files.shape(name).is_some()) else {
-                missing.push(format!("no `{}` [B, 3, {size}, {size}], nor `image`", names[0]));
+                missing.push(format!("no `{}` {wanted}, nor `image`", names[0]));
                 continue;
             };
             let shape = self.files.shape(name).unwrap_or_default().to_vec();
             self.used.push(name.clone());
-            if shape.len() != 4 || shape[1..] != [3, size, size] || shape[0] == 0 {
+            if shape.get(1..) != Some(&axes[..]) || shape[0] == 0 {
                 let who = listed(&self.encoders(spec));
-                self.problems
-                    .push(format!("`{name}` is {shape:?}; {who} read [B, 3, {size}, {size}]"));
+                self.problems.push(format!("`{name}` is {shape:?}; {who} read {wanted}"));
                 continue;
             }
             if let Some(first) = images.first().filter(|first| first.shape()[0] != shape[0]) {
@@ -131,6 +176,8 @@ impl Reader<'_> {
                     format!("`{name}` has {} pictures, others {}", shape[0], first.shape()[0]);
                 self.problems.push(message);
             }
+            let image = &self.model.images[spec];
+            let shape = [shape[0], image.planes(), image.size, image.size];
             images.push(Tensor::new(self.model.dev(), self.files.values(name)?, &shape)?);
         }
         // Text alone needs no pictures.
@@ -142,8 +189,14 @@ impl Reader<'_> {
         Ok(images)
     }
 
-    fn rows(&mut self, pictures: usize) -> Result<Option<(Vec<Row>, usize)>, TraceError> {
-        let Some(shape) = self.files.shape("ids") else { return Ok(None) };
+    fn rows(
+        &mut self,
+        pictures: usize,
+        layouts: &[Layout],
+    ) -> Result<Option<(Vec<Row>, usize)>, TraceError> {
+        // Without an LLM nothing reads them, which is said of what is surplus.
+        let ids = self.graph.llm.and_then(|_| self.files.shape("ids"));
+        let Some(shape) = ids else { return Ok(None) };
         self.used.push("ids".into());
         let &[batch, length] = shape else {
             self.problems.push(format!("`ids` is {shape:?}, not [B, T]"));
@@ -155,7 +208,12 @@ impl Reader<'_> {
         }
         let ids = self.files.values("ids")?;
         let shown = self.check_ids(&ids, length, pictures);
-        let visual = self.graph.visual_tokens();
+        let tokens = self.graph.visual();
+        let visual = tokens.of(layouts.first());
+        if shown > 0 && layouts.iter().any(|layout| tokens.of(Some(layout)) != visual) {
+            let message = "`ids` are sequences of one length, and these pictures' visual tokens";
+            self.problems.push(format!("{message} differ in number: trace them one by one"));
+        }
         let positions = if shown > 0 { length - 1 + visual } else { length };
         let context = self.graph.context();
         if positions > context {
@@ -188,7 +246,8 @@ impl Reader<'_> {
         if shown > 0 && self.graph.visual_tokens() == 0 {
             self.problems.push("`ids` says -200, and the LLM reads no pictures".into());
         }
-        let vocabulary = self.graph.dag[self.graph.llm].output.vocabulary().unwrap_or(0);
+        let llm = self.graph.llm.map(|llm| &self.graph.dag[llm]);
+        let vocabulary = llm.and_then(|llm| llm.output.vocabulary()).unwrap_or(0);
         let known = |id: &f32| {
             *id == IMAGE || (id.fract() == 0.0 && *id >= 0.0 && (*id as usize) < vocabulary)
         };
@@ -228,10 +287,14 @@ pub fn trace(
     };
     let visual = match inputs.images.is_empty() {
         true => None,
-        false => Some(model.see_tapped(&inputs.images, blocks, &mut look)?),
+        false if graph.llm.is_none() => {
+            model.features_tapped(&inputs.images, blocks, &mut look)?;
+            None
+        }
+        false => Some(model.see_tapped(&inputs.images, &inputs.layouts, blocks, &mut look)?),
     };
     if let Some((rows, batch)) = &inputs.rows {
-        let id = &graph.dag[graph.llm].id;
+        let id = graph.llm.map_or("", |llm| &graph.dag[llm].id);
         let mut tap: Box<dyn Tap + '_> = match blocks {
             true => Box::new(Blocks { node: id, look: &mut look }),
             false => Box::new(NoTap),

@@ -11,6 +11,7 @@ pub mod encoders;
 mod files;
 pub mod fusions;
 pub mod llms;
+pub mod objectives;
 pub mod projectors;
 pub mod world;
 

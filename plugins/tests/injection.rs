@@ -39,7 +39,7 @@ fn outputs(model: &Model) -> (Vec<String>, BTreeMap<String, Vec<f32>>) {
         order.push(id.to_owned());
         values.insert(id.to_owned(), value.host().to_vec());
     };
-    model.see_tapped(&images, false, look).unwrap();
+    model.see_tapped(&images, &[], false, look).unwrap();
     order.retain(|id| !id.contains(".pyramid."));
     (order, values)
 }

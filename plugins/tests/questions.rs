@@ -174,7 +174,7 @@ fn text(graph: &Graph) -> TextSpec {
         template: Template::Mini,
         max_length: 128,
         too_long: TooLong::Error,
-        visual_tokens: graph.visual_tokens(),
+        visual: graph.visual(),
         asks: graph.reads_questions(),
     }
 }
@@ -193,7 +193,8 @@ fn the_tokens_of_the_first_questions_of_a_batch_are_what_learns() {
     let text = text(&graph);
     let world = MiniWorld { samples: 3, turns: 2, ..MiniWorld::default() };
     let data: Arc<dyn Dataset> = world.open(Path::new("")).unwrap();
-    let draw = |index| Drawn { sample: data.sample(index).unwrap(), index, flipped: false };
+    let draw =
+        |index| Drawn { sample: data.sample(index).unwrap(), index, flipped: false, chance: 0 };
     let drawn: Vec<Drawn> = (0..3).map(draw).collect();
     let frozen = Frozen::none(&model);
     let mut batch = assemble(&drawn, &model.images, &text, &frozen).unwrap();

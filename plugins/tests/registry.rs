@@ -4,10 +4,14 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
+use std::sync::Arc;
 
+use eagle_core::data::annotations::{Annotations, Glyph, Object};
+use eagle_core::data::tiles::{Layout, Thumbnail};
 use eagle_core::nn::Store;
 use eagle_core::registry::{
-    Configured, Features, Fusion, Kind, MapShape, NoTap, Plugin, Registry, Tap, TokensShape,
+    Backbone, Configured, EncoderConfig, Features, Fusion, Kind, MapShape, NoTap, Plugin, Registry,
+    Seen, Tap, Target, TokensShape,
 };
 use eagle_core::seed::Rng;
 use eagle_core::tensor::{Dev, Param, Result, Tape, Tensor};
@@ -35,6 +39,26 @@ fn random(shape: &[usize], seed: u64) -> Tensor {
     let mut rng = Rng::new(seed);
     let values = (0..shape.iter().product()).map(|_| rng.normal()).collect();
     Tensor::new(&Dev::default(), values, shape).expect("a tensor")
+}
+
+/// The encoder that objectives read.
+fn expert() -> (Arc<dyn EncoderConfig>, MapShape) {
+    let text = "ClipVit(image_size: 16, patch_size: 4, width: 8, layers: 1, heads: 2)";
+    let Plugin::Encoder(encoder) = configured(text).1.plugin else { panic!("{text}") };
+    let shape = encoder.output().expect("a promise");
+    (encoder, shape)
+}
+
+/// What is known of picture number `i`.
+fn known(i: usize) -> Annotations {
+    let left = 0.1 + 0.3 * i as f32;
+    let place = [left, 0.2, left + 0.3, 0.6];
+    let outline = vec![[left, 0.2], [left + 0.3, 0.2], [left + 0.3, 0.6], [left, 0.6]];
+    Annotations {
+        caption: ["a red circle", "two blue stars, the word fig"][i % 2].to_owned(),
+        objects: vec![Object { class: 1 + i, outline }],
+        glyphs: vec![Glyph { character: ['a', 'b'][i % 2], place }],
+    }
 }
 
 /// The two experts' maps that fusions join.
@@ -78,9 +102,19 @@ struct Built {
     forward: Box<dyn Fn() -> Result<Tensor>>,
 }
 
-/// The input of projectors: `Identity` takes the LLM's width only.
+/// The input of projectors, on a grid of 6 x 6: some take the LLM's width only.
 fn tokens(text: &str) -> TokensShape {
-    TokensShape { tokens: 9, width: if text.starts_with("Identity") { LLM_WIDTH } else { 8 } }
+    let as_it_is = ["Identity", "PackTiles"].iter().any(|name| text.starts_with(name));
+    TokensShape { tokens: 36, width: if as_it_is { LLM_WIDTH } else { 8 } }
+}
+
+/// The tiles of two pictures, one of which is padded: five in all.
+fn layouts() -> [Layout; 2] {
+    let first = Some(Thumbnail::First);
+    [
+        Layout { rows: 1, columns: 2, thumbnail: first, padded: Some((40, 15)) },
+        Layout { rows: 1, columns: 1, thumbnail: Some(Thumbnail::Last), padded: None },
+    ]
 }
 
 fn build(text: &str) -> Built {
@@ -109,6 +143,8 @@ fn build(text: &str) -> Built {
         Plugin::Fusion(config) => {
             let inputs = experts();
             let shape = config.output(&inputs).expect("a promise");
+            let lie = config.grid(&inputs).is_none_or(|(h, w)| h * w == shape.tokens);
+            assert!(lie, "{text}: {} tokens on {:?}", shape.tokens, config.grid(&inputs));
             let module = config.build(&inputs, &mut store.root()).expect("a module");
             Built {
                 params: store.into_params(),
@@ -124,6 +160,18 @@ fn build(text: &str) -> Built {
             let shape = config.output(input, LLM_WIDTH).expect("a promise");
             let module = config.build(input, LLM_WIDTH, &mut store.root()).expect("a module");
             assert_eq!(shape.width, LLM_WIDTH, "{text}: the LLM can't read it");
+            let grid = config.grid(Some((6, 6))).expect("a grid");
+            let lie = grid.is_none_or(|(h, w)| h * w == shape.tokens);
+            assert!(lie, "{text}: {} tokens on {grid:?}", shape.tokens);
+            if let Some(packing) = config.packs() {
+                let count = |layout: &Layout| layout.sequence((6, 6), packing).len();
+                let tokens = random(&[5, 36, LLM_WIDTH], 1);
+                return Built {
+                    params: store.into_params(),
+                    promise: [1, layouts().iter().map(count).sum(), LLM_WIDTH],
+                    forward: Box::new(move || module.pack(&tokens, &layouts(), (6, 6))),
+                };
+            }
             Built {
                 params: store.into_params(),
                 promise: [BATCH, shape.tokens, shape.width],
@@ -160,6 +208,34 @@ fn build(text: &str) -> Built {
                 }),
             }
         }
+        Plugin::Objective(config) => {
+            let (encoder, shape) = expert();
+            let backbone = Backbone { encoder: encoder.as_ref(), shape: &shape };
+            config.meets(backbone).expect("a promise");
+            let tokenizer = config.tokenizer(Path::new("")).expect("a tokenizer");
+            let labeller = config.labeller(backbone, tokenizer.map(Arc::new));
+            let targets: Vec<Target> =
+                (0..BATCH).map(|i| labeller.target(Some(&known(i))).expect("a target")).collect();
+            let module = config.build(backbone, &mut store.root()).expect("a module");
+            let params = store.into_params();
+            let count = BATCH * config.views();
+            let side = encoder.image().size;
+            let image = random(&[count, 3, side, side], 3);
+            let map = random(&[count, shape.tokens, shape.width], 4);
+            let mut teacher = Store::new(&Dev::default(), 8);
+            encoder.build(&mut teacher.root()).expect("an encoder");
+            module.begin(&teacher.into_params()).expect("a beginning");
+            Built {
+                params,
+                promise: [1, 1, 1],
+                forward: Box::new(move || {
+                    let features = Features { map: map.clone(), grid: shape.grid, pyramid: vec![] };
+                    let (image, targets) = (Some(&image), &targets[..]);
+                    let seen = Seen { features: &features, image, targets, progress: 0.5 };
+                    module.loss(seen)?.expect("a loss").reshape(&[1, 1, 1])
+                }),
+            }
+        }
         Plugin::Dataset(_) | Plugin::Benchmark(_) => panic!("{text} is not a node"),
     }
 }
@@ -179,7 +255,7 @@ fn transposed(x: &Tensor) -> Result<Tensor> {
 }
 
 fn is_node(kind: Kind) -> bool {
-    matches!(kind, Kind::Encoder | Kind::Fusion | Kind::Projector | Kind::Llm)
+    !matches!(kind, Kind::Dataset | Kind::Benchmark)
 }
 
 #[test]
@@ -292,6 +368,11 @@ fn counting_parameters_allocates_none_and_names_the_same() {
                 drop(config.build(tokens(text), LLM_WIDTH, root).expect(text));
             }
             Plugin::Llm(config) => drop(config.build(root).expect(text)),
+            Plugin::Objective(config) => {
+                let (encoder, shape) = expert();
+                let backbone = Backbone { encoder: encoder.as_ref(), shape: &shape };
+                drop(config.build(backbone, root).expect(text));
+            }
             Plugin::Dataset(_) | Plugin::Benchmark(_) => {}
         }
         let counted: Vec<_> =
@@ -316,6 +397,10 @@ fn every_trained_parameter_gets_a_gradient_and_a_frozen_one_none() {
         let mut grads = out.backward_from(ones).expect(text);
         for param in &built.params {
             let gradient = grads.take(param.slot());
+            if param.is_buffer() {
+                assert!(gradient.is_none(), "{text}: a gradient for {}", param.name());
+                continue;
+            }
             let moves = gradient.is_some_and(|g| g.iter().any(|v| *v != 0.0));
             assert!(moves, "{text}: {} gets no gradient", param.name());
         }
@@ -351,7 +436,8 @@ fn gradients_agree_with_finite_differences() {
             .map(|(param, i)| random(param.shape(), 100 + i).host().into_owned())
             .collect();
         let shift = |by: f32| {
-            for (param, direction) in built.params.iter().zip(&directions) {
+            let params = built.params.iter().zip(&directions);
+            for (param, direction) in params.filter(|(param, _)| !param.is_buffer()) {
                 param.update(|values| {
                     values.iter_mut().zip(direction).for_each(|(v, d)| *v += by * d)
                 });
@@ -372,7 +458,8 @@ fn gradients_agree_with_finite_differences() {
         built.params.iter().for_each(|param| param.set_tape(&tape));
         let mut grads = (built.forward)().expect(text).backward_from(r.clone()).expect(text);
         let (mut exact, mut squares) = (0.0, 0.0);
-        for (param, direction) in built.params.iter().zip(&directions) {
+        let params = built.params.iter().zip(&directions);
+        for (param, direction) in params.filter(|(param, _)| !param.is_buffer()) {
             let gradient = grads.take(param.slot()).expect("a gradient");
             exact += gradient.iter().zip(direction).map(|(g, d)| f64::from(g * d)).sum::<f64>();
             squares += gradient.iter().map(|g| f64::from(g * g)).sum::<f64>();

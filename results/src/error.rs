@@ -109,6 +109,15 @@ pub enum ResultsError {
         tables: Vec<String>,
     },
 
+    /// Several runs are called so.
+    #[error("`{name}` means several runs; name one by its id:\n  {}", .runs.join("\n  "))]
+    AmbiguousRun {
+        /// What was asked for.
+        name: String,
+        /// The runs, each in a line.
+        runs: Vec<String>,
+    },
+
     /// A value asked for by name (a study, a baseline, a published table) does not exist.
     #[error("no {kind} `{name}`{}\nhelp: there are {}", did_you_mean(.nearest), or_none(.known))]
     UnknownName {

@@ -6,11 +6,16 @@
 #![forbid(unsafe_code)]
 
 mod cell;
+mod compare;
+mod describe;
 mod error;
+mod findings;
 mod frame;
 mod frames;
+mod lookup;
 mod paper;
 mod parquet;
+mod publish;
 mod query;
 mod rows;
 mod runs;
@@ -20,13 +25,23 @@ mod store;
 mod table;
 
 pub use cell::Cell;
+pub use compare::{
+    AnswerPair, Comparison, Difference, Flip, Loss, LossPair, ScorePair, compare, loss_curves,
+};
+pub use describe::describe;
 pub use error::ResultsError;
+pub use findings::{
+    Claim, Evidence, Finding, FindingsFormat, Outcome, Verdict, findings, render_findings, studies,
+};
 pub use frame::{Format, Frame};
 pub use frames::{FramesSummary, build_frames, digest};
+pub use lookup::{RunRef, find_run, run_in, runs};
 pub use paper::{Published, published};
+pub use publish::{Publication, publication, publish};
 pub use query::query;
 pub use schema::{AXIS_PREFIX, ColumnSchema, FRAMES_VERSION, Kind, TableSchema, schema};
 pub use stats::Test;
 pub use table::{
-    RowKind, SpreadOver, Table, TableCell, TableColumn, TableFormat, TableOptions, TableRow, table,
+    RowKind, Significance, SpreadOver, Table, TableCell, TableColumn, TableFormat, TableOptions,
+    TableRow, table,
 };

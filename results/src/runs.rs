@@ -161,9 +161,7 @@ pub struct Predictions {
 
 /// The run in `folder`; None where its manifest is not written yet.
 pub fn read_run(folder: &Path) -> Result<Option<Run>, ResultsError> {
-    let path = folder.join("manifest.json");
-    let Some(bytes) = read(&path)? else { return Ok(None) };
-    let manifest = parse_manifest(&path, &bytes)?;
+    let Some(manifest) = read_manifest(folder)? else { return Ok(None) };
     let mut truncated = Vec::new();
     let done = manifest.status == Status::Done;
     let metrics = read_lines(&folder.join("metrics.jsonl"), done, METRIC_LINE, &mut truncated)?;
@@ -179,6 +177,13 @@ pub fn read_run(folder: &Path) -> Result<Option<Run>, ResultsError> {
         predictions.push(Predictions { path, benchmark, blind, samples });
     }
     Ok(Some(Run { folder: folder.to_owned(), manifest, metrics, predictions, truncated }))
+}
+
+/// What the run in `folder` says of itself; None where nothing is written yet.
+pub fn read_manifest(folder: &Path) -> Result<Option<Manifest>, ResultsError> {
+    let path = folder.join("manifest.json");
+    let Some(bytes) = read(&path)? else { return Ok(None) };
+    parse_manifest(&path, &bytes).map(Some)
 }
 
 const MANIFEST: &str = "a run's manifest, as `eagle-lab run` writes it";

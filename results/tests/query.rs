@@ -36,17 +36,88 @@ fn tables_join_group_and_order() {
     );
 }
 
-#[test]
-fn the_sql_in_the_docs_runs() {
+/// Runs of every study that the documentation asks about.
+fn studies() -> Results {
+    let results = Results::new().with_fusions().with_pre_alignment();
+    results.add("ChannelConcat()", 0, 0, &[("mini-colour", &answers(3, 1), &answers(1, 3))]);
+    let add = |study: &str, at: u64, axes: &[(&str, &str)], right: usize| {
+        for seed in 0..3 {
+            // The first question is never answered.
+            let run =
+                results.add_to(study, axes, (at, seed), &[("mini-colour", right + seed as usize)]);
+            let path = results.run_folder(&run).join("predictions/mini-colour.jsonl");
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(path, text.replacen("\"score\":1.0", "\"score\":0.0", 1)).unwrap();
+        }
+    };
+    for (at, (size, expert)) in [("40", "unlocked"), ("40", "frozen")].into_iter().enumerate() {
+        add("mini-resolution", at as u64, &[("image_size", size), ("expert", expert)], 20 - 9 * at);
+    }
+    for (at, expert) in ["clip", "eva"].into_iter().enumerate() {
+        add("mini-experts", at as u64, &[("round", "1"), ("experts", expert)], 10 + 9 * at);
+    }
+    for (at, (round, set)) in [("0", "clip"), ("1", "clip+eva")].into_iter().enumerate() {
+        add("mini-selection", at as u64, &[("round", round), ("experts", set)], 10 + 9 * at);
+    }
+    results
+}
+
+fn documented() -> Vec<String> {
     let docs =
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/results.md")).unwrap();
-    let examples: Vec<&str> =
-        docs.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(examples.len() > 2);
-    let results = runs();
+    let blocks = docs.split("```sql\n").skip(1);
+    blocks.filter_map(|rest| rest.split("```").next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_query_in_the_docs_finds_rows() {
+    let examples = documented();
+    assert!(examples.len() >= 15, "{}", examples.len());
+    let results = studies();
     for sql in examples {
-        csv(&results, sql);
+        let sql = sql.replace("'RUN'", "'mini-fusion-0-0'").replace("'OTHER'", "'mini-fusion-2-0'");
+        let rows = csv(&results, &sql).lines().count() - 1;
+        assert!(rows > 0, "nothing found by\n{sql}");
     }
+}
+
+fn answer(title: &str) -> String {
+    let sql = documented().into_iter().find(|sql| sql.contains(title)).unwrap();
+    csv(&studies(), &sql)
+}
+
+#[test]
+fn the_docs_best_fusion_is_the_best_within_its_tokens() {
+    // SequenceAppend has 50 tokens, all others 25.
+    let found = answer("visual_tokens <= 64");
+    let best = "DeformableAttention(heads: 4),0.875,3,25";
+    assert!(found.contains(&format!("mini-colour,{best}")), "{found}");
+}
+
+#[test]
+fn the_docs_gain_from_unlocking_has_student_s_interval() {
+    // Nine questions of 40 in each of three seeds.
+    let found = answer("axis_image_size AS size");
+    let row: Vec<&str> = found.lines().nth(1).unwrap().split(',').collect();
+    assert_eq!((row[0], row[4]), ("40", "3"));
+    let mean: f64 = row[1].parse().unwrap();
+    assert!((mean - 0.225).abs() < 1e-12, "{found}");
+}
+
+#[test]
+fn the_docs_greedy_rounds_show_what_an_expert_adds() {
+    let found = answer("axis_round AS round");
+    let row: Vec<&str> = found.lines().nth(2).unwrap().split(',').collect();
+    assert_eq!((row[0], row[1]), ("1", "clip+eva"));
+    assert!((row[3].parse::<f64>().unwrap() - 0.225).abs() < 1e-12, "{found}");
+}
+
+#[test]
+fn the_schema_shows_every_column_and_what_the_runs_vary() {
+    let text = eagle_results::describe(studies().out()).unwrap();
+    assert!(text.contains("axis_fuse"), "{text}");
+    assert!(text.contains("ChannelConcat(grid: 5), DeformableAttention(heads: 4)"), "{text}");
+    assert!(text.contains("\"axis_pre-alignment\" text     with, without\n"), "{text}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod fixture;
 use eagle_results::{
     ResultsError, RowKind, SpreadOver, Table, TableCell, TableFormat, TableOptions, Test, table,
 };
-use fixture::{Results, answers};
+use fixture::{Results, answers, fields};
 use serde_json::json;
 
 /// Two trials at three seeds, ten samples a benchmark.
@@ -288,21 +288,86 @@ fn a_published_model_stands_beside_ours_in_its_own_units() {
 }
 
 #[test]
+fn a_study_is_found_by_the_table_that_it_is_named_after() {
+    let results = Results::new().with_fusions();
+    let of = |name| table(results.out(), name, &TableOptions::default());
+    assert_eq!(of("fusion").unwrap().selection, "mini-fusion");
+    results.add_to("paper-fusion", &[("fuse", "MiniGemini()")], (0, 0), &[("gqa", 20)]);
+    let error = of("fusion").unwrap_err().to_string();
+    assert!(error.ends_with("there are mini-fusion, paper-fusion, x2"), "{error}");
+}
+
+fn rendered(format: TableFormat) -> String {
+    let results = Results::new().with_fusions();
+    table(results.out(), "fusion", &TableOptions::default()).unwrap().render(format)
+}
+
+#[test]
 fn the_markdown_table_reads_like_this() {
-    let text = table(fusion().out(), "fusion", &TableOptions::default()).unwrap();
-    insta::assert_snapshot!("fusion_md", text.render(TableFormat::Md));
+    insta::assert_snapshot!("fusion_md", rendered(TableFormat::Md));
 }
 
 #[test]
 fn the_latex_table_reads_like_this() {
-    let text = table(fusion().out(), "fusion", &TableOptions::default()).unwrap();
-    insta::assert_snapshot!("fusion_tex", text.render(TableFormat::Tex));
+    insta::assert_snapshot!("fusion_tex", rendered(TableFormat::Tex));
 }
 
 #[test]
 fn the_csv_table_has_one_line_a_cell() {
-    let text = table(fusion().out(), "fusion", &TableOptions::default()).unwrap();
-    insta::assert_snapshot!("fusion_csv", text.render(TableFormat::Csv));
+    insta::assert_snapshot!("fusion_csv", rendered(TableFormat::Csv));
+}
+
+#[test]
+fn latex_is_balanced_and_has_no_character_that_it_would_read_as_a_command() {
+    let results = Results::new();
+    let trial = "A_b & 50% #1 {x} ~ ^ \\ $ < > …";
+    results.add_to("mini-fusion", &[("fuse", trial)], (0, 0), &[("mini_colour", 3)]);
+    results.add_to("mini-fusion", &[("fuse", "B()")], (1, 0), &[("mini_colour", 30)]);
+    let table = table(results.out(), "fusion", &TableOptions::default()).unwrap();
+    let text = table.render(TableFormat::Tex);
+    let bare = |wanted: char| {
+        let mut before = ' ';
+        text.chars()
+            .filter(|c| {
+                let found = *c == wanted && before != '\\';
+                before = *c;
+                found
+            })
+            .count()
+    };
+    assert_eq!(bare('{'), bare('}'), "{text}");
+    assert_eq!(bare('$') % 2, 0, "{text}");
+    assert_eq!(bare('#') + bare('~') + bare('…') + bare('—') + bare('±'), 0, "{text}");
+    // The comment in the first line alone begins with a per cent sign.
+    assert_eq!(bare('%'), 1, "{text}");
+    // As many columns in each row as the head has.
+    let columns = |line: &str| line.replace("\\&", "").matches('&').count();
+    let rows: Vec<&str> = text.lines().filter(|line| line.ends_with("\\\\")).collect();
+    assert!(rows.len() > 2 && rows.iter().all(|row| columns(row) == columns(rows[0])), "{text}");
+}
+
+#[test]
+fn a_csv_table_reads_back() {
+    let text = rendered(TableFormat::Csv);
+    let rows: Vec<Vec<String>> = text.lines().map(fields).collect();
+    assert!(rows.iter().all(|row| row.len() == rows[0].len()), "{text}");
+    let at = |name: &str| rows[0].iter().position(|title| title == name).unwrap();
+    let results = Results::new().with_fusions();
+    let table = table(results.out(), "fusion", &TableOptions::default()).unwrap();
+    let cells: usize = table.rows.iter().map(|row| row.cells.iter().flatten().count()).sum();
+    assert_eq!(rows.len(), 1 + cells);
+    for row in &rows[1..] {
+        let kind = table
+            .rows
+            .iter()
+            .find(|known| known.trial == row[at("trial")] && known.kind.name() == row[at("row")]);
+        let column =
+            table.columns.iter().position(|c| c.benchmark == row[at("benchmark")]).unwrap();
+        let cell = kind.unwrap().cells[column].as_ref().unwrap();
+        assert_eq!(row[at("value")].parse::<f64>().unwrap().to_bits(), cell.value.to_bits());
+        let p = cell.test.as_ref().map(|test| test.p.to_bits());
+        assert_eq!(row[at("p")].parse::<f64>().ok().map(f64::to_bits), p);
+    }
 }
 
 #[test]

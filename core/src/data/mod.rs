@@ -2,9 +2,11 @@
 
 pub mod annotations;
 pub mod check;
+mod cut;
+pub mod frame;
 pub mod preprocess;
 pub mod resample;
-pub mod sheet;
+pub mod tiles;
 
 use std::fmt::Debug;
 use std::path::PathBuf;

@@ -6,12 +6,14 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::path::Path;
 
 use image::{ImageReader, RgbImage, imageops};
 use serde::{Deserialize, Serialize};
 
 use super::resample::resize;
-use super::{DataError, Picture};
+use super::tiles::Tiles;
+use super::{DataError, Draw, Picture, cut};
 use crate::nn::kernels::resize::{bilinear, resize as resize_planes};
 
 pub use super::resample::Filter;
@@ -44,6 +46,10 @@ pub struct ImageSpec {
     pub mean: [f32; 3],
     /// What the difference is divided by, per channel.
     pub std: [f32; 3],
+    /// How it is cut into squares of `size`, each of which is prepared as a picture of its own; in
+    /// one piece if not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tiles: Option<Tiles>,
 }
 
 impl Default for ImageSpec {
@@ -56,6 +62,7 @@ impl Default for ImageSpec {
             filter: Filter::Bicubic,
             mean: CLIP_MEAN,
             std: CLIP_STD,
+            tiles: None,
         }
     }
 }
@@ -80,6 +87,24 @@ impl ImageSpec {
     }
 }
 
+impl ImageSpec {
+    /// Side of the squares that are made of a picture's pixels.
+    pub(super) fn side(&self) -> usize {
+        if self.shared == 0 { self.size } else { self.shared }
+    }
+
+    /// Planes of a prepared picture: three for each tile that every picture has.
+    pub fn planes(&self) -> usize {
+        let tiles = self.tiles.as_ref().filter(|tiles| !tiles.adaptive());
+        3 * tiles.map_or(1, |tiles| tiles.range().1)
+    }
+
+    /// How pictures are cut where that depends on them.
+    pub fn adaptive(&self) -> Option<&Tiles> {
+        self.tiles.as_ref().filter(|tiles| tiles.adaptive())
+    }
+}
+
 /// How a picture that isn't square becomes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fit {
@@ -96,35 +121,58 @@ pub enum Fit {
     Corner,
 }
 
-/// The picture as `[3, S, S]`, channel by channel, normalised. A drawn picture is drawn at
-/// `S x S`, so that it is as sharp as the size allows.
+/// The picture as `[3, S, S]`, channel by channel, normalised; with tiles as `[T, 3, S, S]`. A drawn
+/// picture is drawn at the size that it is shown in, so that it is as sharp as that allows.
 ///
 /// # Errors
 /// A file that is missing or broken.
 pub fn prepare(picture: &Picture, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
-    if spec.shared == 0 {
-        return planes(picture, spec);
-    }
-    let (side, size) = (spec.shared, spec.size);
-    let planes = planes(picture, &ImageSpec { size: side, ..spec.clone() })?;
-    if side == size {
-        return Ok(planes);
-    }
-    let taps = bilinear(side, size, true);
-    let resized = planes.chunks_exact(side * side);
-    Ok(resized.flat_map(|plane| resize_planes(plane, (side, side, 1), &taps, &taps)).collect())
+    prepare_as(picture, spec, false)
 }
 
-/// The square, normalised. What `Corner` leaves empty is exactly 0, which no 8-bit colour is.
-fn planes(picture: &Picture, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
-    let (image, (columns, rows)) = shown(picture, spec)?;
-    let mut planes = normalise(&image, spec.mean, spec.std);
+/// Like [`prepare`], of the picture or of its mirror image: an augmentation, which is the trainer's to
+/// decide (a data set gives the same sample whenever it is asked).
+///
+/// # Errors
+/// A file that is missing or broken.
+pub fn prepare_as(
+    picture: &Picture,
+    spec: &ImageSpec,
+    mirrored: bool,
+) -> Result<Vec<f32>, DataError> {
+    let pixels = pixels(picture)?;
+    if let Some(tiles) = &spec.tiles {
+        return Ok(cut::tiles(pixels, spec, tiles, mirrored));
+    }
+    let mut planes = whole(pixels, spec);
+    if mirrored {
+        mirror(&mut planes, spec.size);
+    }
+    Ok(planes)
+}
+
+/// The picture in one piece.
+pub(super) fn whole(pixels: Pixels<'_>, spec: &ImageSpec) -> Vec<f32> {
+    let (image, shown) = shown(pixels, spec, spec.side(), (1, 1));
+    finish(&image, shown, spec)
+}
+
+/// A square, of which so much from the upper left is not empty, normalised; what stands in for a
+/// shared tensor is resized. What is empty is exactly 0, which no 8-bit colour is.
+pub(super) fn finish(image: &RgbImage, (columns, rows): (u32, u32), spec: &ImageSpec) -> Vec<f32> {
+    let side = image.width() as usize;
+    let mut planes = normalise(image, spec.mean, spec.std);
     let empty = |(at, row): (usize, &mut [f32])| {
-        let from = if at % spec.size < rows as usize { columns as usize } else { 0 };
+        let from = if at % side < rows as usize { columns as usize } else { 0 };
         row[from..].fill(0.0);
     };
-    planes.chunks_exact_mut(spec.size.max(1)).enumerate().for_each(empty);
-    Ok(planes)
+    planes.chunks_exact_mut(side.max(1)).enumerate().for_each(empty);
+    if side == spec.size {
+        return planes;
+    }
+    let taps = bilinear(side, spec.size, true);
+    let resized = planes.chunks_exact(side * side);
+    resized.flat_map(|plane| resize_planes(plane, (side, side, 1), &taps, &taps)).collect()
 }
 
 /// The picture at `S x S`, before normalisation: what [`prepare`] shows to an encoder.
@@ -132,21 +180,76 @@ fn planes(picture: &Picture, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
 /// # Errors
 /// A file that is missing or broken.
 pub fn square(picture: &Picture, spec: &ImageSpec) -> Result<RgbImage, DataError> {
-    Ok(shown(picture, spec)?.0)
+    Ok(shown(pixels(picture)?, spec, spec.size, (1, 1)).0)
 }
 
-/// The picture at `S x S`, and how much of it, from the upper left, is not empty.
-fn shown(picture: &Picture, spec: &ImageSpec) -> Result<(RgbImage, (u32, u32)), DataError> {
-    let size = spec.size as u32;
-    match picture {
-        Picture::Drawn(scene) => Ok((scene.draw(size, size), (size, size))),
-        Picture::File(_) | Picture::Bytes(_) => {
-            let image = decode(picture)?;
-            Ok(match spec.fit {
-                Fit::Corner => corner(image, spec),
-                _ => (fit(image, spec), (size, size)),
-            })
+/// What a picture is drawn from.
+#[derive(Clone)]
+pub(super) enum Pixels<'a> {
+    /// A scene, at any size.
+    Scene(&'a dyn Draw),
+    /// Pixels.
+    Image(RgbImage),
+}
+
+impl Pixels<'_> {
+    /// Width and height; those of a scene are [`DRAWN`].
+    pub fn size(&self) -> (u32, u32) {
+        match self {
+            Pixels::Scene(_) => (DRAWN, DRAWN),
+            Pixels::Image(image) => image.dimensions(),
         }
+    }
+
+    /// At another width and height, whatever its proportions.
+    pub fn stretched(self, (width, height): (u32, u32), filter: Filter) -> RgbImage {
+        match self {
+            Pixels::Scene(scene) => scene.draw(width, height),
+            Pixels::Image(image) => resize(image, width, height, filter),
+        }
+    }
+}
+
+fn pixels(picture: &Picture) -> Result<Pixels<'_>, DataError> {
+    match picture {
+        Picture::Drawn(scene) => Ok(Pixels::Scene(scene.as_ref())),
+        Picture::File(_) | Picture::Bytes(_) => decode(picture).map(Pixels::Image),
+    }
+}
+
+/// The picture on `rows x columns` squares of this side, as the specification's fit says, and how much
+/// of it, from the upper left, is not empty: (width, height).
+pub(super) fn shown(
+    pixels: Pixels<'_>,
+    spec: &ImageSpec,
+    side: usize,
+    (rows, columns): (usize, usize),
+) -> (RgbImage, (u32, u32)) {
+    let size = ((columns * side) as u32, (rows * side) as u32);
+    match pixels {
+        Pixels::Scene(scene) => (scene.draw(size.0, size.1), size),
+        Pixels::Image(image) => match spec.fit {
+            Fit::Corner => corner(image, spec, size),
+            _ => (fit(image, spec, side, size), size),
+        },
+    }
+}
+
+/// Side of a scene's picture, which has no pixels of its own, where one is needed.
+const DRAWN: u32 = 224;
+
+/// The picture's own width and height, without decoding it; 224 x 224 of a drawn one.
+///
+/// # Errors
+/// A file that is missing or no picture.
+pub fn dimensions(picture: &Picture) -> Result<(u32, u32), DataError> {
+    let of = |error: image::ImageError| broken(picture, error.to_string());
+    match picture {
+        Picture::Drawn(_) => Ok((DRAWN, DRAWN)),
+        Picture::Bytes(bytes) => {
+            reader(picture, Cursor::new(bytes.as_ref()))?.into_dimensions().map_err(of)
+        }
+        Picture::File(path) => reader(picture, open(path)?)?.into_dimensions().map_err(of),
     }
 }
 
@@ -156,26 +259,29 @@ fn shown(picture: &Picture, spec: &ImageSpec) -> Result<(RgbImage, (u32, u32)), 
 /// A file that is missing or broken.
 pub fn decode(picture: &Picture) -> Result<RgbImage, DataError> {
     match picture {
-        Picture::Drawn(scene) => Ok(scene.draw(224, 224)),
+        Picture::Drawn(scene) => Ok(scene.draw(DRAWN, DRAWN)),
         Picture::Bytes(bytes) => read(picture, Cursor::new(bytes.as_ref())),
-        Picture::File(path) => {
-            let file =
-                File::open(path).map_err(|error| DataError::Read { path: path.clone(), error })?;
-            read(picture, BufReader::new(file))
-        }
+        Picture::File(path) => read(picture, open(path)?),
     }
 }
 
-/// `[3, H, W]` mirrored left to right, in place: an augmentation, which is the trainer's to
-/// decide (a data set gives the same sample whenever it is asked).
+fn open(path: &Path) -> Result<BufReader<File>, DataError> {
+    let file = File::open(path);
+    file.map(BufReader::new).map_err(|error| DataError::Read { path: path.to_owned(), error })
+}
+
+/// `[3, H, W]` mirrored left to right, in place.
 pub fn mirror(planes: &mut [f32], width: usize) {
     planes.chunks_exact_mut(width).for_each(<[f32]>::reverse);
 }
 
+fn reader<R: BufRead + Seek>(picture: &Picture, from: R) -> Result<ImageReader<R>, DataError> {
+    let guessed = ImageReader::new(from).with_guessed_format();
+    guessed.map_err(|error| broken(picture, error.to_string()))
+}
+
 fn read(picture: &Picture, from: impl BufRead + Seek) -> Result<RgbImage, DataError> {
-    let reader = ImageReader::new(from)
-        .with_guessed_format()
-        .map_err(|error| broken(picture, error.to_string()))?;
+    let reader = reader(picture, from)?;
     let image = reader.decode().map_err(|error| broken(picture, error.to_string()))?;
     Ok(image.into_rgb8())
 }
@@ -187,50 +293,62 @@ fn broken(picture: &Picture, detail: String) -> DataError {
     }
 }
 
-fn fit(image: RgbImage, spec: &ImageSpec) -> RgbImage {
-    let size = spec.size as u32;
+/// The picture at this width and height.
+fn fit(image: RgbImage, spec: &ImageSpec, side: usize, (across, down): (u32, u32)) -> RgbImage {
     match spec.fit {
-        Fit::Stretch => resize(image, size, size, spec.filter),
-        Fit::Corner => corner(image, spec).0,
-        Fit::Pad => resize(pad(image, spec.mean), size, size, spec.filter),
+        Fit::Stretch => resize(image, across, down, spec.filter),
+        Fit::Corner => corner(image, spec, (across, down)).0,
+        Fit::Pad => resize(pad(image, spec.mean, (across, down)), across, down, spec.filter),
         Fit::Crop => {
             let (width, height) = image.dimensions();
-            let short = u64::from(width.min(height).max(1));
-            let from = spec.crop_from.max(spec.size) as u64;
-            let side = |side: u32| (from * u64::from(side) / short) as u32;
-            let image = resize(image, side(width), side(height), spec.filter);
-            let (left, top) = ((image.width() - size) / 2, (image.height() - size) / 2);
-            imageops::crop_imm(&image, left, top, size, size).to_image()
+            let (width, height) = (u64::from(width.max(1)), u64::from(height.max(1)));
+            // What is cut out keeps its share of what is resized.
+            let from = spec.crop_from.max(side) as u64;
+            let scaled = |of: u32| u64::from(of) * from / side.max(1) as u64;
+            let (wide, tall) = (scaled(across), scaled(down));
+            let (wide, tall) = match wide * height >= tall * width {
+                true => (wide, wide * height / width),
+                false => (tall * width / height, tall),
+            };
+            let image = resize(image, wide as u32, tall as u32, spec.filter);
+            let (left, top) = ((image.width() - across) / 2, (image.height() - down) / 2);
+            imageops::crop_imm(&image, left, top, across, down).to_image()
         }
     }
 }
 
 /// SAM's `SamImageProcessor`; what it leaves empty is shown in the mean colour.
-fn corner(image: RgbImage, spec: &ImageSpec) -> (RgbImage, (u32, u32)) {
-    let size = spec.size as u32;
-    let scale = spec.size as f64 / f64::from(image.width().max(image.height()).max(1));
+fn corner(image: RgbImage, spec: &ImageSpec, (across, down): (u32, u32)) -> (RgbImage, (u32, u32)) {
+    let scale = |to: u32, from: u32| f64::from(to) / f64::from(from.max(1));
+    let scale = scale(across, image.width()).min(scale(down, image.height()));
     let side = |side: u32| (f64::from(side) * scale + 0.5) as u32;
-    let shown = (side(image.width()).min(size), side(image.height()).min(size));
+    let shown = (side(image.width()).min(across), side(image.height()).min(down));
     let mean = image::Rgb(spec.mean.map(|m| (m * 255.0) as u8));
-    let mut square = RgbImage::from_pixel(size, size, mean);
-    imageops::replace(&mut square, &resize(image, shown.0, shown.1, spec.filter), 0, 0);
-    (square, shown)
+    let mut canvas = RgbImage::from_pixel(across, down, mean);
+    imageops::replace(&mut canvas, &resize(image, shown.0, shown.1, spec.filter), 0, 0);
+    (canvas, shown)
 }
 
-/// LLaVA's `expand2square`: the picture in the middle of a square of the mean colour.
-fn pad(image: RgbImage, mean: [f32; 3]) -> RgbImage {
+/// The picture in the middle of a rectangle of the mean colour, of the given shape: of a square,
+/// LLaVA's `expand2square`.
+fn pad(image: RgbImage, mean: [f32; 3], (across, down): (u32, u32)) -> RgbImage {
     let (width, height) = image.dimensions();
-    if width == height {
+    let up = |side: u32, by: u32, from: u32| {
+        (u64::from(side) * u64::from(by)).div_ceil(u64::from(from.max(1))) as u32
+    };
+    let (wide, tall) = (up(height, across, down).max(width), up(width, down, across).max(height));
+    if (wide, tall) == (width, height) {
         return image;
     }
-    let side = width.max(height);
-    let mut square = RgbImage::from_pixel(side, side, image::Rgb(mean.map(|m| (m * 255.0) as u8)));
-    let (left, top) = ((side - width) / 2, (side - height) / 2);
-    imageops::replace(&mut square, &image, i64::from(left), i64::from(top));
-    square
+    let mean = image::Rgb(mean.map(|m| (m * 255.0) as u8));
+    let mut padded = RgbImage::from_pixel(wide, tall, mean);
+    let (left, top) = ((wide - width) / 2, (tall - height) / 2);
+    imageops::replace(&mut padded, &image, i64::from(left), i64::from(top));
+    padded
 }
 
-fn normalise(image: &RgbImage, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
+/// `[3, H, W]` of a picture's pixels, scaled to 0..1, less the mean, by the standard deviation.
+pub fn normalise(image: &RgbImage, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
     let tables: [[f32; 256]; 3] = std::array::from_fn(|channel| {
         std::array::from_fn(|v| (v as f32 / 255.0 - mean[channel]) / std[channel])
     });

@@ -7,19 +7,22 @@ use half::f16;
 use serde_json::json;
 
 use super::{FeatureCache, Shelf, ShelfError, Shelves};
+use crate::data::preprocess::ImageSpec;
 use crate::identity;
-use crate::model::{Model, ModelNode, SeeError};
+use crate::model::{Model, ModelNode, SeeError, Seen};
 use crate::registry::Features;
 use crate::tensor::{Result as TensorResult, Tensor, TensorError};
 use crate::train::loader::Batch;
 
 /// The frozen encoders whose features are kept. Loaders read it while a trainer writes it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Frozen {
     /// In the order of the model's nodes.
     pub encoders: Vec<Kept>,
     /// The images that encoders without a shelf read.
     others: Vec<usize>,
+    /// The most tiles of a picture, where each is a picture of its own to the encoders; else 1.
+    tiles: usize,
     /// Pictures times encoders that came from a shelf.
     recalled: AtomicUsize,
     /// Pictures times encoders that were computed.
@@ -70,6 +73,7 @@ impl Frozen {
         (samples, fingerprint): (usize, &str),
     ) -> Result<Frozen, ShelfError> {
         let (mut encoders, mut others) = (Vec::new(), Vec::new());
+        let tiles = tiles(model);
         for (node, module) in model.nodes.iter().enumerate() {
             let Some(promise) = model.encodes(node) else { continue };
             if promise.injected || precision == FeatureCache::Off || !frozen(module) {
@@ -88,19 +92,29 @@ impl Frozen {
                 "precision": precision,
                 "shapes": shapes,
             });
-            let shelf =
-                shelves.open(&identity::hash(&what), &what, (2 * samples, values), precision)?;
+            let slots = 2 * samples * tiles;
+            let shelf = shelves.open(&identity::hash(&what), &what, (slots, values), precision)?;
             let grid = promise.shape.grid;
             let image = promise.image;
             encoders.push(Kept { node, image, shelf, precision, grid, shapes });
         }
-        Ok(Frozen { encoders, others, ..Frozen::default() })
+        Ok(Frozen { encoders, ..Frozen::of(others, tiles) })
     }
 
     /// No shelves: every encoder of `model` sees every picture.
     pub fn none(model: &Model) -> Frozen {
         let images = (0..model.nodes.len()).filter_map(|node| Some(model.encodes(node)?.image));
-        Frozen { others: images.collect(), ..Frozen::default() }
+        Frozen::of(images.collect(), tiles(model))
+    }
+
+    fn of(others: Vec<usize>, tiles: usize) -> Frozen {
+        let (recalled, encoded) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Frozen { encoders: Vec::new(), others, tiles, recalled, encoded }
+    }
+
+    /// The most tiles of a picture, where each is a picture of its own to the encoders; else 1.
+    pub fn tiles(&self) -> usize {
+        self.tiles
     }
 
     /// What came from shelves so far, and what was computed.
@@ -126,6 +140,21 @@ impl Frozen {
         if batch.pictures == 0 {
             return Ok(None);
         }
+        let (images, given) = self.given(model, batch)?;
+        let seen = Seen { images: &images, questions: &batch.questions, layouts: &batch.layouts };
+        Ok(Some(model.see_given(seen, given)?))
+    }
+
+    /// A batch's images, and the features of the encoders that have a shelf, by position in
+    /// [`Model::nodes`].
+    ///
+    /// # Errors
+    /// A plugin broke its promise, or the device or a disk fails.
+    pub fn given(
+        &self,
+        model: &Model,
+        batch: &mut Batch,
+    ) -> Result<(Vec<Option<Tensor>>, BTreeMap<usize, Features>), SeeError> {
         let images = batch.tensors(model.dev())?;
         let mut given = BTreeMap::new();
         for (kept, mut found) in self.encoders.iter().zip(std::mem::take(&mut batch.kept)) {
@@ -140,18 +169,23 @@ impl Frozen {
             given.insert(kept.node, kept.features(model, &records)?);
         }
         let whole = |image: Option<Image>| image.map(|image| image.tensor);
-        let images: Vec<_> = images.into_iter().map(whole).collect();
-        Ok(Some(model.see_given(&images, given, &batch.questions)?))
+        let images = images.into_iter().map(whole).collect();
+        Ok((images, given))
     }
 }
 
 /// Some of a batch's pictures, prepared in one way.
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// `[pictures, 3, S, S]`.
+    /// `[pictures, planes, S, S]`.
     pub tensor: Tensor,
     /// Which of the batch's pictures they are.
     pub pictures: Vec<usize>,
+}
+
+fn tiles(model: &Model) -> usize {
+    let adaptive = model.images.iter().find_map(ImageSpec::adaptive);
+    adaptive.map_or(1, |tiles| tiles.range().1)
 }
 
 /// A hash of everything that a node computes with.

@@ -78,6 +78,7 @@ fn names(kinds: &[Kind], registry: &Registry) -> Vec<&'static str> {
 fn wanted(kinds: &[Kind]) -> &'static str {
     match kinds {
         [kind] => kind.noun(),
+        [Kind::Benchmark, Kind::Dataset] => "benchmark",
         _ => "plugin",
     }
 }
@@ -99,14 +100,15 @@ fn wrong_kind(spec: &PluginSpec, entry: &Entry, kinds: &[Kind], registry: &Regis
     let found = article(entry.kind.noun());
     let place = match kinds {
         [Kind::Dataset] => "`data` takes a data set",
-        [Kind::Benchmark] => "`evaluate` takes benchmarks",
-        _ => "a node is a vision encoder, a fusion, a projector or an LLM",
+        [Kind::Benchmark, Kind::Dataset] => "`evaluate` takes benchmarks and data sets",
+        _ => "a node is a vision encoder, a fusion, a projector, an LLM or an objective",
     };
     let message = format!("`{}` is {found}, but {place}", entry.name);
     let fit = names(kinds, registry);
     let problem = Problem::new(message, spec.name.span.clone(), found);
     problem.help(match kinds {
         [kind] => format!("the {}s are {}", kind.noun(), listed(&fit)),
+        [Kind::Benchmark, Kind::Dataset] => format!("there are {}", listed(&fit)),
         _ => "write it in a stage's `data` or in `evaluate`".to_owned(),
     })
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::shapes::total;
-use super::{Graph, Node, Source};
+use super::{Graph, Node, Port, Source, Tiling};
 use crate::spec::Weights;
 
 impl fmt::Display for Graph {
@@ -33,6 +33,10 @@ impl fmt::Display for Graph {
             let template = self.template.name();
             writeln!(f, "evaluated by {}, asked as {template}", names.join(", "))?;
         }
+        if !self.held_out.is_empty() {
+            let names: Vec<&str> = self.held_out.iter().map(|data| data.name.as_str()).collect();
+            writeln!(f, "measured on {}", names.join(", "))?;
+        }
         Ok(())
     }
 }
@@ -55,6 +59,16 @@ impl Graph {
         node.inputs.iter().map(name).collect()
     }
 
+    /// What a node gives, in words.
+    pub fn gives(&self, tiling: Tiling, output: &Port) -> String {
+        let (fewest, most) = self.tiles().map_or((1, 1), |tiles| tiles.range());
+        match tiling {
+            Tiling::Whole => output.to_string(),
+            Tiling::Tile => format!("{output} a tile, {fewest} to {most} tiles"),
+            Tiling::Packed => format!("up to {output}"),
+        }
+    }
+
     fn row(&self, node: &Node) -> [String; 6] {
         let weights = match &node.weights {
             Weights::Random => "random".to_owned(),
@@ -65,7 +79,7 @@ impl Graph {
             node.id.clone(),
             node.name.clone(),
             self.reads(node).join(", "),
-            node.output.to_string(),
+            self.gives(node.tiling, &node.output),
             grouped(node.parameters()),
             if node.params.is_empty() { String::new() } else { weights },
         ]

@@ -9,15 +9,16 @@ use std::sync::Arc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::configure::{Known, configure};
+use super::exams::Exams;
 use super::reach::Reach;
-use super::{Benchmark, Graph, Node, Port, Source, Stage};
+use super::{Graph, Node, Port, Source, Stage, Tiling};
 use crate::nn::ParamShape;
 use crate::registry::{Cost, Kind, Plugin, Registry};
 use crate::spec::{Experiment, NodeSpec, Problem, Weights};
 use crate::text::Template;
 
 /// The kinds that a node may be of.
-const NODES: [Kind; 4] = [Kind::Encoder, Kind::Fusion, Kind::Projector, Kind::Llm];
+const NODES: [Kind; 5] = [Kind::Encoder, Kind::Fusion, Kind::Projector, Kind::Llm, Kind::Objective];
 
 pub(super) struct Draft<'a> {
     pub experiment: &'a Experiment,
@@ -63,6 +64,9 @@ pub(super) enum Input {
 /// What is known of a node once its inputs are.
 pub(super) struct Built {
     pub output: Port,
+    pub tiling: Tiling,
+    /// The grid on which its tokens, or those of a tile, lie.
+    pub grid: Option<(usize, usize)>,
     pub cost: Cost,
     pub params: Vec<ParamShape>,
 }
@@ -83,7 +87,7 @@ impl<'a> Draft<'a> {
             built: None,
         };
         let nodes = experiment.nodes.iter().map(part).collect();
-        Draft {
+        let mut draft = Draft {
             experiment,
             nodes,
             problems,
@@ -93,7 +97,9 @@ impl<'a> Draft<'a> {
             lost: Vec::new(),
             circle: Vec::new(),
             gaps: Vec::new(),
-        }
+        };
+        super::tiles::cut(&mut draft);
+        draft
     }
 
     /// The first node of this id.
@@ -103,7 +109,11 @@ impl<'a> Draft<'a> {
 
     /// The node into which a fusion injects.
     pub fn injected(&self, fusion: usize) -> Option<usize> {
-        let part = &self.nodes[fusion];
+        self.injects(&self.nodes[fusion])
+    }
+
+    /// The node into which this one injects.
+    pub fn injects(&self, part: &Part<'_>) -> Option<usize> {
         let Some(Plugin::Fusion(config)) = part.known.as_ref()?.config.as_ref() else {
             return None;
         };
@@ -125,7 +135,7 @@ pub(super) fn finish(
     draft: &Draft<'_>,
     reach: &Reach,
     stages: Vec<Stage>,
-    benchmarks: Vec<Benchmark>,
+    exams: Exams,
     sources: BTreeMap<PathBuf, Arc<Graph>>,
 ) -> Option<Graph> {
     let template = template(draft, reach, &stages, &sources);
@@ -145,9 +155,11 @@ pub(super) fn finish(
         seed: draft.experiment.seed,
         dag,
         order: draft.order.iter().map(|&node| NodeIndex::new(node)).collect(),
-        llm: NodeIndex::new(reach.llm?),
+        llm: reach.llm.map(NodeIndex::new),
+        objectives: reach.objectives.iter().map(|&node| NodeIndex::new(node)).collect(),
         stages,
-        benchmarks,
+        benchmarks: exams.benchmarks,
+        held_out: exams.held_out,
         template,
         generation: draft.experiment.generate,
         sources,
@@ -199,6 +211,8 @@ fn node(part: &Part<'_>) -> Option<Node> {
         identity: known.identity.clone(),
         inputs: part.inputs.iter().map(source).collect::<Option<_>>()?,
         output: built.output.clone(),
+        tiling: built.tiling,
+        grid: built.grid,
         params: built.params.clone(),
         cost: built.cost,
         weights: part.spec.weights.value.clone(),

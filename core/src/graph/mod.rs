@@ -4,15 +4,18 @@ mod configure;
 mod data;
 mod display;
 mod draft;
+mod exams;
 mod field;
 mod names;
 mod nested;
+mod objectives;
 mod parts;
 mod ports;
 mod reach;
 mod shapes;
 mod stages;
 mod study;
+mod tiles;
 mod view;
 mod weights;
 
@@ -23,6 +26,7 @@ use std::sync::Arc;
 pub use study::{LinkedStudy, link_study};
 
 use petgraph::graph::{DiGraph, NodeIndex};
+use serde::Serialize;
 
 use crate::nn::ParamShape;
 use crate::registry::{
@@ -51,12 +55,16 @@ pub struct Graph {
     pub dag: DiGraph<Node, ()>,
     /// Every node after its inputs and after what is injected into it, otherwise in the file's order.
     pub order: Vec<NodeIndex>,
-    /// The LLM.
-    pub llm: NodeIndex,
+    /// The LLM, unless the graph ends in objectives.
+    pub llm: Option<NodeIndex>,
+    /// The objectives, unless the graph ends in an LLM.
+    pub objectives: Vec<NodeIndex>,
     /// The stages, in order.
     pub stages: Vec<Stage>,
     /// The benchmarks, in order.
     pub benchmarks: Vec<Benchmark>,
+    /// The data sets on which what the stages train for is measured itself.
+    pub held_out: Vec<Data>,
     /// The conversation template in which they are asked.
     pub template: Template,
     /// How the answers are written.
@@ -85,8 +93,12 @@ pub struct Node {
     pub identity: serde_json::Value,
     /// What it reads, in the order of `from`.
     pub inputs: Vec<Source>,
-    /// What it gives.
+    /// What it gives: for each tile, where tiles are pictures of their own.
     pub output: Port,
+    /// Whether they are.
+    pub tiling: Tiling,
+    /// The grid on which its tokens, or those of a tile, lie: (rows, columns).
+    pub grid: Option<(usize, usize)>,
     /// Its parameters.
     pub params: Vec<ParamShape>,
     /// What a forward pass costs per sample; an LLM's over its whole context.
@@ -106,6 +118,26 @@ pub enum Source {
     Node(NodeIndex),
 }
 
+/// What a node's output stands for, where pictures are cut in ways that depend on them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tiling {
+    /// A whole picture, or something else.
+    #[default]
+    Whole,
+    /// One of its tiles.
+    Tile,
+    /// All its tiles, packed to one sequence whose length depends on the picture.
+    Packed,
+}
+
+impl Tiling {
+    /// Whether it is a whole picture.
+    pub fn is_whole(&self) -> bool {
+        *self == Tiling::Whole
+    }
+}
+
 /// What a node gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Port {
@@ -118,6 +150,8 @@ pub enum Port {
         /// The number of different tokens.
         vocabulary: usize,
     },
+    /// An objective's loss.
+    Loss,
 }
 
 /// A stage that can run.
@@ -232,14 +266,15 @@ fn linked(
 ) -> Result<Graph, Vec<Problem>> {
     let mut draft = draft::Draft::of(experiment, registry);
     names::connect(&mut draft);
+    tiles::agree(&mut draft);
     shapes::flow(&mut draft, context);
-    let reach = reach::llm(&mut draft);
+    let reach = reach::sinks(&mut draft);
     let stages = stages::stages(&mut draft, registry, &reach, context);
-    let benchmarks = stages::benchmarks(&mut draft, registry);
+    let exams = exams::exams(&mut draft, registry, &reach);
     let sources = weights::sources(&mut draft, registry, context, trail);
     draft.absent.sort_by_key(|problem| problem.primary.span.start);
     if draft.problems.is_empty()
-        && let Some(graph) = draft::finish(&draft, &reach, stages, benchmarks, sources)
+        && let Some(graph) = draft::finish(&draft, &reach, stages, exams, sources)
     {
         return Ok(graph);
     }

@@ -189,7 +189,9 @@ mod tests {
     use super::*;
 
     fn params(names: &[&str]) -> Vec<ParamShape> {
-        names.iter().map(|name| ParamShape { name: (*name).into(), shape: vec![1] }).collect()
+        let param =
+            |name: &&str| ParamShape { name: (*name).into(), shape: vec![1], buffer: false };
+        names.iter().map(param).collect()
     }
 
     fn selected(path: &str, names: &[&str]) -> Vec<String> {

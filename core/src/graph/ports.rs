@@ -11,6 +11,7 @@ fn reads(kind: Kind) -> &'static str {
         Kind::Encoder => "a vision encoder reads \"image\" and nothing else",
         Kind::Fusion => "a fusion reads the feature maps of one or more vision encoders",
         Kind::Projector => "a projector reads one vision encoder, fusion or projector",
+        Kind::Objective => "an objective reads one vision encoder",
         _ => "an LLM reads the visual tokens of at most one node, and \"text\"",
     }
 }
@@ -23,6 +24,7 @@ fn gives(draft: &Draft<'_>, input: Input) -> Option<String> {
         Input::Node(node) => match draft.nodes[node].kind()? {
             Kind::Encoder => "a feature map".to_owned(),
             Kind::Llm => "an LLM's predictions".to_owned(),
+            Kind::Objective => "a loss".to_owned(),
             _ => "visual tokens".to_owned(),
         },
     })
@@ -36,8 +38,8 @@ fn fits(draft: &Draft<'_>, kind: Kind, input: Input) -> bool {
     };
     match (kind, other) {
         (_, None) => true,
-        (Kind::Encoder, _) | (_, Some(Kind::Llm)) => false,
-        (Kind::Fusion, Some(other)) => other == Kind::Encoder,
+        (Kind::Encoder, _) | (_, Some(Kind::Llm | Kind::Objective)) => false,
+        (Kind::Fusion | Kind::Objective, Some(other)) => other == Kind::Encoder,
         _ => true,
     }
 }
@@ -77,7 +79,7 @@ pub(super) fn check(draft: &mut Draft<'_>, node: usize) {
     found.extend(surplus(part, &texts, reads(kind)));
     match kind {
         Kind::Fusion => {}
-        Kind::Encoder => found.extend(surplus(part, &others, reads(kind))),
+        Kind::Encoder | Kind::Objective => found.extend(surplus(part, &others, reads(kind))),
         _ => {
             let help = format!("{}; join several vision encoders with a fusion", reads(kind));
             found.extend(surplus(part, &others, &help));
@@ -147,7 +149,7 @@ fn surplus(part: &Part<'_>, inputs: &[&Span], help: &str) -> Vec<Problem> {
 
 fn advice(kind: Kind, input: Input) -> String {
     match (kind, input) {
-        (Kind::Fusion | Kind::Projector | Kind::Llm, Input::Image) => {
+        (Kind::Fusion | Kind::Projector | Kind::Llm | Kind::Objective, Input::Image) => {
             format!("{}: put a vision encoder between", reads(kind))
         }
         _ => reads(kind).to_owned(),

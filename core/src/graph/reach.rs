@@ -1,46 +1,40 @@
-//! Which LLM there is, and which nodes' output reaches it.
+//! In what the graph ends, an LLM or objectives, and which nodes' output gets there.
 
 use super::draft::{Draft, Input};
 use crate::registry::Kind;
 use crate::spec::Problem;
 
-/// What is known of the way to the LLM.
+/// What is known of the ends of the graph.
 pub(super) struct Reach {
     /// The LLM, if there is exactly one.
     pub llm: Option<usize>,
-    /// By node: whether its output reaches an LLM, as far as can be known.
+    /// The objectives.
+    pub objectives: Vec<usize>,
+    /// By node: whether its output reaches an LLM or an objective, as far as can be known.
     pub reaches: Vec<bool>,
 }
 
-/// Finds the LLM and the orphans. An orphan that a stage trains is reported once, with that stage.
-pub(super) fn llm(draft: &mut Draft<'_>) -> Reach {
+/// Finds the ends and the orphans. An orphan that a stage trains is reported once, with that stage.
+pub(super) fn sinks(draft: &mut Draft<'_>) -> Reach {
     let of_kind = |draft: &Draft<'_>, kind| {
         (0..draft.nodes.len()).filter(|&node| draft.nodes[node].kind() == kind).collect::<Vec<_>>()
     };
     let llms = of_kind(draft, Some(Kind::Llm));
+    let objectives = of_kind(draft, Some(Kind::Objective));
     let unknown = of_kind(draft, None);
-    let experiment = draft.experiment;
-    let read = !experiment.broken.contains(&"nodes");
-    if llms.is_empty() && unknown.is_empty() && read {
-        let at = experiment.span.start;
-        let problem =
-            Problem::new("the experiment has no LLM", at..at + "Experiment".len(), "no LLM");
-        let help =
-            "add a node such as `(id: \"llm\", plugin: Llama(…), from: [\"project\", \"text\"])`";
+    let sinks: Vec<usize> = llms.iter().chain(&objectives).copied().collect();
+    if sinks.is_empty() && unknown.is_empty() && !draft.experiment.broken.contains(&"nodes") {
+        let at = draft.experiment.span.start;
+        let message = "the experiment has neither an LLM nor an objective";
+        let problem = Problem::new(message, at..at + "Experiment".len(), "nothing is learnt");
+        let help = "add a node such as `(id: \"llm\", plugin: Llama(…), from: [\"project\", \"text\"])`, \
+                    or to pre-train an expert `(id: \"masks\", plugin: Segmentation(), from: [\"sam\"])`";
         draft.problems.push(problem.help(help));
     }
-    if let [first, more @ ..] = &llms[..] {
-        for &second in more {
-            let place = |node: usize| draft.nodes[node].spec.plugin.name.span.clone();
-            let problem = Problem::new("the experiment has two LLMs", place(second), "the second")
-                .other(place(*first), "the first")
-                .help("keep one; other models are compared by a study");
-            draft.problems.push(problem);
-        }
-    }
+    too_many(draft, &llms, &objectives);
     let mut reaches = vec![false; draft.nodes.len()];
-    let mut todo: Vec<usize> = llms.iter().chain(&unknown).copied().collect();
-    todo.extend((0..draft.nodes.len()).filter(|&node| llms.is_empty() || excused(draft, node)));
+    let mut todo: Vec<usize> = sinks.iter().chain(&unknown).copied().collect();
+    todo.extend((0..draft.nodes.len()).filter(|&node| sinks.is_empty() || excused(draft, node)));
     while let Some(node) = todo.pop() {
         if std::mem::replace(&mut reaches[node], true) {
             continue;
@@ -50,8 +44,32 @@ pub(super) fn llm(draft: &mut Draft<'_>) -> Reach {
             _ => None,
         }));
     }
-    orphans(draft, &reaches);
-    Reach { llm: if llms.len() == 1 { Some(llms[0]) } else { None }, reaches }
+    orphans(draft, &reaches, if llms.is_empty() { "an objective" } else { "the LLM" });
+    let llm = if llms.len() == 1 { Some(llms[0]) } else { None };
+    Reach { llm, objectives, reaches }
+}
+
+/// Reports a second LLM, and objectives beside an LLM.
+fn too_many(draft: &mut Draft<'_>, llms: &[usize], objectives: &[usize]) {
+    let [first, more @ ..] = llms else { return };
+    let place = |draft: &Draft<'_>, node: usize| draft.nodes[node].spec.plugin.name.span.clone();
+    for &second in more {
+        let problem =
+            Problem::new("the experiment has two LLMs", place(draft, second), "the second")
+                .other(place(draft, *first), "the first")
+                .help("keep one; other models are compared by a study");
+        draft.problems.push(problem);
+    }
+    for &objective in objectives {
+        let message = "the experiment ends in an LLM and in an objective";
+        let problem = Problem::new(message, place(draft, objective), "an objective")
+            .other(place(draft, *first), "the LLM")
+            .help(
+                "pre-train the expert in an experiment of its own, and take it from there with \
+                 `weights: From(\"….ron\")`",
+            );
+        draft.problems.push(problem);
+    }
 }
 
 /// Whether a node may be an orphan by the fault of something reported: a misspelt name, an
@@ -67,7 +85,7 @@ fn excused(draft: &Draft<'_>, node: usize) -> bool {
     anyone || meant || second || unnamed || elsewhere || !draft.order.contains(&node)
 }
 
-fn orphans(draft: &mut Draft<'_>, reaches: &[bool]) {
+fn orphans(draft: &mut Draft<'_>, reaches: &[bool], end: &str) {
     for (index, node) in draft.nodes.iter().enumerate() {
         if reaches[index] {
             continue;
@@ -80,7 +98,7 @@ fn orphans(draft: &mut Draft<'_>, reaches: &[bool]) {
             [] => "no node reads it".to_owned(),
             _ => format!("read only by {}", crate::spec::problem::listed(&readers)),
         };
-        let message = format!("the output of `{}` doesn't reach the LLM", id.value);
+        let message = format!("the output of `{}` doesn't reach {end}", id.value);
         let mut problem = Problem::new(message, id.span.clone(), text);
         for stage in &draft.experiment.stages {
             for train in

@@ -6,9 +6,9 @@ use std::io::ErrorKind;
 use super::configure::misfit;
 use super::draft::{Built, Draft, Input, Part};
 use super::field::LARGEST;
-use super::{Context, Port};
-use crate::nn::{ParamShape, Store};
-use crate::registry::{Cost, Kind, LlmConfig, MapShape, Misfit, Plugin, TokensShape};
+use super::{Context, Port, Tiling, tiles};
+use crate::nn::{ParamShape, Store, cost};
+use crate::registry::{Backbone, Cost, Kind, LlmConfig, MapShape, Misfit, Plugin, TokensShape};
 use crate::spec::{Problem, Span};
 use crate::tensor::TensorError;
 use crate::text::TextError;
@@ -50,14 +50,21 @@ fn llm(draft: &Draft<'_>) -> Option<Reader> {
 /// What can be wrong with a node whatever it reads.
 fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
     let part = &draft.nodes[node];
-    let Some(Plugin::Llm(config)) = part.known.as_ref().and_then(|known| known.config.as_ref())
-    else {
-        return;
+    let (invalid, tokenizer, embeddings) = match part.known.as_ref().and_then(|k| k.config.as_ref())
+    {
+        Some(Plugin::Llm(config)) => {
+            let tokenizer = config.tokenizer(context.base).map(Some);
+            (config.validate().err(), tokenizer, config.vocabulary())
+        }
+        Some(Plugin::Objective(config)) => {
+            (None, config.tokenizer(context.base), config.vocabulary())
+        }
+        _ => return,
     };
     let plugin = &part.spec.plugin;
     let (mut found, mut absent) = (Vec::new(), None);
-    found.extend(config.validate().err().map(|error| misfit(plugin, error, &[])));
-    match config.tokenizer(context.base) {
+    found.extend(invalid.map(|error| misfit(plugin, error, &[])));
+    match tokenizer {
         Err(error) => {
             let place = plugin.place("tokenizer").unwrap_or(plugin.name.span.clone());
             let help = "a relative path starts at the folder of this file";
@@ -70,11 +77,12 @@ fn alone(draft: &mut Draft<'_>, node: usize, context: &Context<'_>) {
                 _ => found.push(problem(error.to_string())),
             }
         }
-        Ok(tokenizer) if tokenizer.vocabulary_size() > config.vocabulary() => {
+        Ok(Some(tokenizer)) if tokenizer.vocabulary_size() > embeddings => {
             let place = plugin.place("vocabulary").unwrap_or(plugin.name.span.clone());
-            let (tokens, embeddings) = (tokenizer.vocabulary_size(), config.vocabulary());
+            let tokens = tokenizer.vocabulary_size();
+            let who = if part.kind() == Some(Kind::Llm) { "the LLM" } else { "the objective" };
             let message =
-                format!("the tokenizer has {tokens} tokens, the LLM only {embeddings} embeddings");
+                format!("the tokenizer has {tokens} tokens, {who} only {embeddings} embeddings");
             let help = format!("set `vocabulary` to {tokens} or more");
             found.push(Problem::new(message, place, "too few embeddings").help(help));
         }
@@ -103,41 +111,69 @@ fn built(draft: &Draft<'_>, node: usize, llm: Option<Reader>) -> Found {
             let output = Port::Features(output);
             sane(part, &output)?;
             let params = params(part, |store| config.build(&mut store.root()).map(drop))?;
-            Built { output, cost: config.cost(), params }
+            let tiling = tiles::of_encoder(part);
+            Built { grid: grid(&output), output, tiling, cost: config.cost(), params }
         }
         Plugin::Fusion(config) => {
             let Some(inputs) = maps(draft, part) else { return Ok(None) };
-            let output = config.output(&inputs).map_err(wrong)?;
+            let advised = |error| wrong(tiles::advised(draft, part, error));
+            let output = config.output(&inputs).map_err(advised)?;
             llm.map_or(Ok(()), |llm| config.meets(llm.vocabulary)).map_err(wrong)?;
             let output = Port::Tokens(output);
             sane(part, &output)?;
-            let cost = config.cost(&inputs);
+            let tiling = draft.tiling(part);
+            let cost = cost::over(draft.tiles(tiling), config.cost(&inputs));
             let params = params(part, |store| config.build(&inputs, &mut store.root()).map(drop))?;
-            Built { output, cost, params }
+            Built { output, tiling, grid: config.grid(&inputs), cost, params }
         }
         Plugin::Projector(config) => {
             let (Some((_, input)), Some(llm)) = (visual(draft, part), llm) else {
                 return Ok(None);
             };
             let width = llm.width;
+            let config = config.as_ref();
             let output = config.output(input, width).map_err(wrong)?;
-            let output = Port::Tokens(output);
-            sane(part, &output)?;
-            let cost = config.cost(input, width);
+            tiles::packable(draft, part, config)?;
+            let tiling = draft.tiling(part);
+            let cost = cost::over(draft.tiles(tiling), config.cost(input, width));
             let params =
                 params(part, |store| config.build(input, width, &mut store.root()).map(drop))?;
-            Built { output, cost, params }
+            let grid = config.grid(draft.grid(part)).map_err(wrong)?;
+            let built = match tiles::packed(draft, part, config, output) {
+                Some(output) => {
+                    Built { output, tiling: Tiling::Packed, grid: draft.grid(part), cost, params }
+                }
+                None => Built { output: Port::Tokens(output), tiling, grid, cost, params },
+            };
+            sane(part, &built.output)?;
+            built
         }
         Plugin::Llm(config) => {
             meets(draft, part, config.as_ref())?;
             let params = params(part, |store| config.build(&mut store.root()).map(drop))?;
             let cost = config.cost(config.context());
             let output = Port::Logits { vocabulary: config.vocabulary() };
-            Built { output, cost, params }
+            Built { output, tiling: Tiling::Whole, grid: None, cost, params }
+        }
+        Plugin::Objective(config) => {
+            let Some(backbone) = backbone(draft, part) else { return Ok(None) };
+            tiles::taught_whole(draft, part)?;
+            config.meets(backbone).map_err(wrong)?;
+            let params = params(part, |store| config.build(backbone, &mut store.root()).map(drop))?;
+            let (tiling, cost) = (Tiling::Whole, config.cost(backbone));
+            Built { output: Port::Loss, tiling, grid: None, cost, params }
         }
         Plugin::Dataset(_) | Plugin::Benchmark(_) => return Ok(None),
     };
     Ok(Some(built))
+}
+
+/// The grid of a map.
+fn grid(output: &Port) -> Option<(usize, usize)> {
+    match output {
+        Port::Features(map) => map.grid,
+        Port::Tokens(_) | Port::Logits { .. } | Port::Loss => None,
+    }
 }
 
 /// Refuses an output that no machine could hold, before anything is multiplied with its size.
@@ -193,6 +229,17 @@ fn maps(draft: &Draft<'_>, part: &Part<'_>) -> Option<Vec<MapShape>> {
     (!maps.is_empty()).then_some(maps)
 }
 
+/// The vision encoder that an objective reads, if it is known.
+fn backbone<'d>(draft: &'d Draft<'_>, part: &Part<'_>) -> Option<Backbone<'d>> {
+    let [Some(Input::Node(node))] = part.inputs[..] else { return None };
+    let source = &draft.nodes[node];
+    let Some(Plugin::Encoder(encoder)) = source.known.as_ref()?.config.as_ref() else {
+        return None;
+    };
+    let Port::Features(shape) = &source.built.as_ref()?.output else { return None };
+    Some(Backbone { encoder: encoder.as_ref(), shape })
+}
+
 /// The only visual input of a projector or an LLM, with its position, if it is known.
 fn visual(draft: &Draft<'_>, part: &Part<'_>) -> Option<(usize, TokensShape)> {
     let mut nodes =
@@ -229,15 +276,16 @@ fn meets(draft: &Draft<'_>, part: &Part<'_>, config: &dyn LlmConfig) -> Result<(
         };
         return Err(Box::new(problem.help(help)));
     }
-    if tokens.tokens >= config.context() {
+    let most = source.built.as_ref().map_or(tokens.tokens, |built| tiles::most(draft, built));
+    if most >= config.context() {
         let message = format!(
-            "{} visual tokens leave no room for text in a context of {}",
-            tokens.tokens,
+            "{most} visual tokens leave no room for text in a context of {}",
             config.context()
         );
         let place = plugin.place("context").unwrap_or(plugin.name.span.clone());
+        let of = if most == tokens.tokens { "" } else { " a tile" };
         let problem = Problem::new(message, place, "the longest sequence, in tokens")
-            .other(from.span.clone(), format!("gives {}", TokensOf(tokens)));
+            .other(from.span.clone(), format!("gives {}{of}", TokensOf(tokens)));
         return Err(Box::new(problem.help("raise `context`, or give fewer visual tokens")));
     }
     Ok(())
@@ -258,7 +306,7 @@ impl Port {
         match self {
             Port::Features(map) => Some(TokensShape { tokens: map.tokens, width: map.width }),
             Port::Tokens(tokens) => Some(*tokens),
-            Port::Logits { .. } => None,
+            Port::Logits { .. } | Port::Loss => None,
         }
     }
 }
@@ -274,6 +322,7 @@ impl fmt::Display for Port {
             }
             Port::Tokens(tokens) => TokensOf(*tokens).fmt(f),
             Port::Logits { vocabulary } => write!(f, "logits over {vocabulary}"),
+            Port::Loss => write!(f, "a loss"),
         }
     }
 }

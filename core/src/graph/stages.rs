@@ -1,16 +1,15 @@
-//! Stages and benchmarks: what is trained, on what, and by what the result is judged.
+//! Stages: what is trained, on what.
 
 use std::collections::BTreeMap;
 
 use petgraph::graph::NodeIndex;
 
-use super::configure::{configure, misfit};
 use super::data::data;
 use super::draft::{Draft, Input};
 use super::parts;
 use super::reach::Reach;
-use super::{Benchmark, Context, Port, Stage};
-use crate::registry::{Kind, Plugin, Registry};
+use super::{Context, Port, Stage};
+use crate::registry::{Plugin, Registry};
 use crate::spec::{Problem, Spanned, StageSpec, Weights};
 
 /// The stages, and what is wrong with them.
@@ -40,6 +39,7 @@ pub(super) fn stages(
         let rates = rates(draft, spec, &selected);
         length(draft, spec, reach);
         if let Some(data) = data(draft, spec, registry, context) {
+            super::objectives::check(draft, spec, &selected, &data, registry, reach);
             let order = draft.order.iter().map(|&node| NodeIndex::new(node));
             let trains = order.filter(|node| selected.contains_key(node)).collect();
             let parts = selected.into_iter().filter(|(_, part)| part.contains(&false)).collect();
@@ -52,7 +52,7 @@ pub(super) fn stages(
 }
 
 /// Which parameters of which nodes get updates.
-type Selected = BTreeMap<NodeIndex, Vec<bool>>;
+pub(super) type Selected = BTreeMap<NodeIndex, Vec<bool>>;
 
 fn trains(draft: &mut Draft<'_>, spec: &StageSpec, reach: &Reach) -> Selected {
     let mut selected: Vec<(usize, Vec<bool>)> = Vec::new();
@@ -211,46 +211,6 @@ fn length(draft: &mut Draft<'_>, spec: &StageSpec, reach: &Reach) {
             format!("`max_length` counts the visual tokens: write more than {}", visual.tokens);
         draft.problems.push(problem.help(help));
     }
-}
-
-/// The benchmarks, and what is wrong with them.
-pub(super) fn benchmarks(draft: &mut Draft<'_>, registry: &Registry) -> Vec<Benchmark> {
-    let mut found: Vec<(Benchmark, &crate::spec::PluginSpec)> = Vec::new();
-    for spec in &draft.experiment.evaluate {
-        let known = configure(spec, &[Kind::Benchmark], registry, &mut draft.problems);
-        let Some(known) = known else { continue };
-        let Some(Plugin::Benchmark(plugin)) = known.config else { continue };
-        if let Err(error) = plugin.validate() {
-            draft.problems.push(misfit(spec, error, &[]));
-            continue;
-        }
-        let name = plugin.name();
-        if !simple(&name) {
-            let message = format!("{name:?} can't be the name of a benchmark");
-            let place = spec.place("name").unwrap_or(spec.name.span.clone());
-            let problem = Problem::new(message, place, "names a file and a column");
-            draft.problems.push(problem.help("use letters, digits, `-` and `_`"));
-            continue;
-        }
-        if let Some((_, first)) = found.iter().find(|(first, _)| first.name == name) {
-            let message = format!("two benchmarks are called `{name}`");
-            let problem = Problem::new(message, spec.span.clone(), "again here")
-                .other(first.span.clone(), "first here");
-            let named = known.entry.fields.iter().any(|field| field.name == "name");
-            draft.problems.push(problem.help(match named {
-                true => format!("give one of them another name: `name: \"{name}-2\"`"),
-                false => "remove one of them, or let their fields differ".to_owned(),
-            }));
-            continue;
-        }
-        found.push((Benchmark { name, plugin, identity: known.identity }, spec));
-    }
-    found.into_iter().map(|(benchmark, _)| benchmark).collect()
-}
-
-/// Whether a benchmark's name can be part of a file's name and of a column's.
-fn simple(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
 fn nothing_to_do(draft: &mut Draft<'_>) {

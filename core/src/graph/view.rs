@@ -4,8 +4,9 @@ use petgraph::graph::NodeIndex;
 use serde::Serialize;
 use serde::ser::Serializer;
 
-use super::{Graph, Port, Source};
-use crate::registry::{MapShape, Plugin, TokensShape};
+use super::{Graph, Port, Source, Tiling};
+use crate::data::tiles::{Tiles, VisualTokens};
+use crate::registry::{LlmConfig, MapShape, Plugin, TokensShape};
 
 impl Graph {
     /// The name by which `from` calls a source.
@@ -22,7 +23,7 @@ impl Graph {
         let map = |source: &Source| match source {
             Source::Node(input) => match &self.dag[*input].output {
                 Port::Features(map) => Some(map.clone()),
-                Port::Tokens(_) | Port::Logits { .. } => None,
+                Port::Tokens(_) | Port::Logits { .. } | Port::Loss => None,
             },
             Source::Image | Source::Text => None,
         };
@@ -33,7 +34,7 @@ impl Graph {
     pub fn map_shape(&self, index: NodeIndex) -> MapShape {
         match &self.dag[index].output {
             Port::Features(map) => map.clone(),
-            Port::Tokens(_) | Port::Logits { .. } => MapShape::on_grid((0, 0), 0),
+            Port::Tokens(_) | Port::Logits { .. } | Port::Loss => MapShape::on_grid((0, 0), 0),
         }
     }
 
@@ -64,24 +65,58 @@ impl Graph {
             Source::Node(input) => match &self.dag[*input].output {
                 Port::Features(map) => Some(TokensShape { tokens: map.tokens, width: map.width }),
                 Port::Tokens(tokens) => Some(*tokens),
-                Port::Logits { .. } => None,
+                Port::Logits { .. } | Port::Loss => None,
             },
             Source::Image | Source::Text => None,
         };
         self.dag[index].inputs.iter().filter_map(tokens).collect()
     }
 
-    /// Visual tokens per image, as the LLM reads them.
+    /// Visual tokens per image, as the LLM reads them; the most where that depends on the image.
     pub fn visual_tokens(&self) -> usize {
-        self.token_inputs(self.llm).iter().map(|input| input.tokens).sum()
+        self.visual().most()
+    }
+
+    /// The visual tokens of each image, as the LLM reads them.
+    pub fn visual(&self) -> VisualTokens {
+        let Some(llm) = self.llm else { return VisualTokens::fixed(0) };
+        let nodes = self.dag[llm].inputs.iter();
+        let mut nodes = nodes.filter_map(|source| match source {
+            Source::Node(node) => Some(&self.dag[*node]),
+            Source::Image | Source::Text => None,
+        });
+        let each = self.token_inputs(llm).iter().map(|input| input.tokens).sum();
+        match (nodes.next(), self.tiles()) {
+            (Some(node), Some(tiles)) => {
+                let packing = match &node.plugin {
+                    Plugin::Projector(config) => config.packs(),
+                    _ => None,
+                };
+                VisualTokens { each, tiles: Some(tiles), packed: packing.zip(node.grid) }
+            }
+            _ => VisualTokens::fixed(each),
+        }
+    }
+
+    /// How pictures are cut, where that depends on them: then all encoders agree.
+    pub fn tiles(&self) -> Option<Tiles> {
+        self.dag.node_weights().find_map(|node| match &node.plugin {
+            Plugin::Encoder(config) => config.image().adaptive().cloned(),
+            _ => None,
+        })
+    }
+
+    /// The most tiles of a picture that are pictures of their own to a node; else 1.
+    pub fn tiles_at(&self, index: NodeIndex) -> usize {
+        match (self.dag[index].tiling, self.tiles()) {
+            (Tiling::Tile, Some(tiles)) => tiles.range().1,
+            _ => 1,
+        }
     }
 
     /// The width of the LLM's token embeddings.
     pub fn llm_width(&self) -> usize {
-        match &self.dag[self.llm].plugin {
-            Plugin::Llm(llm) => llm.width(),
-            _ => 0,
-        }
+        self.llm_config().map_or(0, LlmConfig::width)
     }
 
     /// Whether a fusion reads the questions.
@@ -93,11 +128,16 @@ impl Graph {
         self.dag.node_weights().any(|node| reads(&node.plugin))
     }
 
-    /// The LLM's context, in tokens.
+    /// The LLM's context, in tokens; 0 without one.
     pub fn context(&self) -> usize {
-        match &self.dag[self.llm].plugin {
-            Plugin::Llm(llm) => llm.context(),
-            _ => 0,
+        self.llm_config().map_or(0, LlmConfig::context)
+    }
+
+    /// The LLM's configuration; `None` if the graph ends in objectives.
+    pub fn llm_config(&self) -> Option<&dyn LlmConfig> {
+        match &self.dag[self.llm?].plugin {
+            Plugin::Llm(llm) => Some(llm.as_ref()),
+            _ => None,
         }
     }
 
@@ -126,11 +166,13 @@ impl Serialize for Port {
             Features(&'a MapShape),
             Tokens(&'a TokensShape),
             Logits { vocabulary: usize },
+            Loss,
         }
         match self {
             Port::Features(map) => Form::Features(map),
             Port::Tokens(tokens) => Form::Tokens(tokens),
             Port::Logits { vocabulary } => Form::Logits { vocabulary: *vocabulary },
+            Port::Loss => Form::Loss,
         }
         .serialize(serializer)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{LabError, work};
 use crate::data::check::{Limit, Report, check};
-use crate::data::{Dataset, Sample};
+use crate::data::{DataError, Dataset, Sample};
 use crate::graph::Graph;
 use crate::text::TooLong;
 
@@ -28,7 +28,7 @@ pub fn audit(
     progress: &mut dyn FnMut(&str, usize, usize),
 ) -> Result<Vec<Audited>, LabError> {
     let tokenizer = work::tokenizer(graph, base)?;
-    let visual = graph.visual_tokens();
+    let visual = graph.visual();
     let mut audited = Vec::new();
     for (index, stage) in graph.stages.iter().enumerate() {
         let name = format!("stage {}", stage.spec.name.value);
@@ -38,17 +38,22 @@ pub fn audit(
         })?;
         let template = stage.spec.template;
         let length = |sample: &Sample| {
-            let encoded = template.encode(&tokenizer, sample);
-            let encoded = encoded.map_err(|error| crate::data::DataError::Sample {
+            let Some(tokenizer) = &tokenizer else { return Ok(0) };
+            let encoded = template.encode(tokenizer, sample);
+            let encoded = encoded.map_err(|error| DataError::Sample {
                 sample: sample.id.clone(),
                 detail: error.kind.to_string(),
             })?;
-            Ok(encoded.len(visual))
+            let layout = sample.picture.as_ref().map(|picture| visual.layout(picture));
+            // A broken picture is told as such.
+            let layout = layout.and_then(Result::ok).flatten();
+            Ok(encoded.len(visual.of(layout.as_ref())))
         };
         let most = graph.length(index);
         let expected = stage.spec.too_long != TooLong::Error;
         let limit = Limit { length: &length, most, expected };
-        let report = one(dataset.as_ref(), Some(&limit), &name, progress);
+        let limit = tokenizer.as_ref().map(|_| &limit);
+        let report = one(dataset.as_ref(), limit, &name, progress);
         audited.push(Audited { name, report });
     }
     let benchmarks: Vec<Arc<dyn Dataset>> = super::exam::questions(graph, base)?;

@@ -4,10 +4,11 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::exam::questions;
+use super::exam::Exams;
 use super::work::{self, Opened, Work};
 use super::{LabError, Labels, run_folder, run_identity, stages};
 use crate::graph::Graph;
+use crate::identity;
 use crate::nn::kernels::gemm::{Mat, gemm};
 use crate::record::{Manifest, Status};
 use crate::schedule;
@@ -49,13 +50,14 @@ pub fn forecast(
     out: &Path,
 ) -> Result<Forecast, LabError> {
     let work = work::open(graph, base, out)?;
-    let questions = questions(graph, base)?;
-    let id = run_identity(&work, labels, &questions);
+    let exams = Exams::open(graph, base)?;
+    let id = identity::hash(&run_identity(&work, labels, &exams));
     let manifest = Manifest::read(&run_folder(out, graph, &id))?;
     let done = manifest.is_some_and(|manifest| manifest.status == Status::Done);
     let mut pieces = Vec::new();
     gather(&work, &mut pieces)?;
-    let asked: usize = questions.iter().map(|questions| questions.len()).sum();
+    let open = exams.questions.iter().chain(&exams.held_out);
+    let asked: usize = open.map(|samples| samples.len()).sum();
     let exam_flops = if done { 0.0 } else { asked as f64 * exam_flops(&work) };
     Ok(Forecast { pieces, exam_flops, done })
 }
@@ -92,7 +94,8 @@ fn piece(work: &Work<'_>, index: usize, opened: &Opened) -> Result<Piece, LabErr
 fn filled(work: &Work<'_>, index: usize, opened: &Opened, length: usize) -> f64 {
     const BATCHES: usize = 4;
     let stage = &work.graph.stages[index];
-    let text = stages::text(work, stage, length);
+    // Objectives read no sequences.
+    let Some(text) = stages::text(work, stage, length) else { return 1.0 };
     let batch = stage.spec.batch.clamp(1, opened.dataset.len().max(1)).min(32);
     let stride = (opened.dataset.len() / (BATCHES * batch)).max(1);
     let rows = |at: usize| {
@@ -112,7 +115,7 @@ fn exam_flops(work: &Work<'_>) -> f64 {
     let graph = work.graph;
     let cost = |index: &petgraph::graph::NodeIndex| graph.dag[*index].cost.flops as f64;
     let all: f64 = graph.order.iter().map(cost).sum();
-    let llm = cost(&graph.llm);
+    let llm = graph.llm.as_ref().map_or(0.0, cost);
     let last = work.stages.last().map(|opened| (work.stages.len() - 1, opened));
     let filled = last.map_or(1.0, |(at, opened)| filled(work, at, opened, graph.length(at)));
     all - llm + 2.0 * llm * filled

@@ -7,28 +7,32 @@
 
 mod audit;
 pub mod cache;
+mod doing;
 mod exam;
 pub mod forecast;
 mod observe;
+pub mod plan;
 pub mod search;
 mod stages;
+mod trained;
 mod trouble;
 pub mod why;
 mod work;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::data::{DataError, Dataset};
+use crate::data::DataError;
 use crate::evaluate::{EvaluateError, Exam};
 use crate::features::ShelfError;
 use crate::graph::Graph;
 use crate::identity;
-use crate::model::ModelError;
+use crate::measure::{Measurement, Sink, TOKEN_ACCURACY};
+use crate::model::{Model, ModelError};
 use crate::record::{self, Manifest, RecordError, Status};
 use crate::schedule;
 use crate::spec::Generation;
@@ -36,11 +40,16 @@ use crate::tensor::Dev;
 use crate::train::TrainError;
 use crate::weights::WeightsError;
 pub use audit::{Audited, audit};
-use exam::{exam_text, examine, questions};
+pub use doing::Doing;
+use doing::Noting;
+pub use exam::asked;
+use exam::{Exams, exam_text, examine, measured};
 pub use observe::{Labels, Observer};
+use plan::RunPlan;
+pub use trained::{Trained, TrainedError};
 pub use trouble::Part;
 use trouble::{caught, claim, fits, forget, note};
-use work::{Work, usable};
+use work::Work;
 
 /// Why an experiment stopped.
 #[derive(Debug, thiserror::Error)]
@@ -175,16 +184,17 @@ impl<'a> Lab<'a> {
         watch: &mut dyn Observer,
     ) -> Result<Ending, LabError> {
         let started = record::now();
-        let open = || Ok((work::open(graph, base, self.out)?, questions(graph, base)?));
+        let open = || Ok((work::open(graph, base, self.out)?, Exams::open(graph, base)?));
         let unopened = self.unopened(graph, labels);
-        let (work, questions) = match caught(open) {
+        let (work, exams) = match caught(open) {
             Ok(opened) => opened,
             Err(error) => {
                 return Err(note(&unopened, manifest(graph, labels, started), labels, error));
             }
         };
         forget(&unopened)?;
-        let id = run_identity(&work, labels, &questions);
+        let identity = run_identity(&work, labels, &exams);
+        let id = identity::hash(&identity);
         let folder = run_folder(self.out, graph, &id);
         let _claim = match claim(&folder, Part::Run, watch) {
             Err(LabError::Busy { what }) => return Ok(Ending::Busy(what)),
@@ -200,8 +210,11 @@ impl<'a> Lab<'a> {
         }
         let mut manifest = Manifest { run: id, ..manifest(graph, labels, started) };
         record::write_text(&folder.join("experiment.ron"), &labels.source)?;
+        RunPlan::of(&work, identity).write(&folder)?;
         manifest.write(&folder)?;
-        let result = caught(|| self.work(&work, &questions, &folder, &mut manifest, watch));
+        let mut noting = Noting::new(watch, &folder);
+        let result = caught(|| self.work(&work, &exams, &folder, &mut manifest, &mut noting));
+        drop(noting);
         if let Err(LabError::Busy { what }) = result {
             return Ok(Ending::Busy(what));
         }
@@ -231,16 +244,14 @@ impl<'a> Lab<'a> {
     fn work(
         &self,
         work: &Work<'_>,
-        questions: &[Arc<dyn Dataset>],
+        exams: &Exams,
         folder: &Path,
         manifest: &mut Manifest,
         watch: &mut dyn Observer,
     ) -> Result<bool, LabError> {
         fits(work.graph)?;
         stages::check_data(work, self.force)?;
-        for (benchmark, questions) in work.graph.benchmarks.iter().zip(questions) {
-            usable(&format!("benchmark `{}`", benchmark.name), questions.as_ref())?;
-        }
+        exams.check(work.graph)?;
         let Some(model) = self.trained(work, work.stages.len(), true, watch)? else {
             return Ok(false);
         };
@@ -256,12 +267,29 @@ impl<'a> Lab<'a> {
         let samples: usize = manifest.stages.iter().map(|stage| stage.samples).sum();
         manifest.samples_per_second = samples as f64 / manifest.seconds.max(1e-9);
         let sitting = Instant::now();
-        let text = exam_text(work);
-        for (benchmark, questions) in work.graph.benchmarks.iter().zip(questions) {
-            let frozen = self.frozen_in_exam(work.graph, questions.as_ref(), &model)?;
+        let done = self.examine(work, &model, exams, folder, manifest, watch)?
+            && self.measure(work, &model, exams, folder, manifest, watch)?;
+        manifest.seconds += sitting.elapsed().as_secs_f64();
+        Ok(done)
+    }
+
+    /// Asks the benchmarks; `false` if the user stopped it.
+    fn examine(
+        &self,
+        work: &Work<'_>,
+        model: &Model,
+        exams: &Exams,
+        folder: &Path,
+        manifest: &mut Manifest,
+        watch: &mut dyn Observer,
+    ) -> Result<bool, LabError> {
+        let Some(tokenizer) = work.tokenizer.clone() else { return Ok(true) };
+        let text = exam_text(work.graph, tokenizer);
+        for (benchmark, questions) in work.graph.benchmarks.iter().zip(&exams.questions) {
+            let frozen = self.frozen_in_exam(work.graph, questions.as_ref(), model)?;
             for blind in [false, true] {
                 let exam = Exam {
-                    model: &model,
+                    model,
                     text: &text,
                     benchmark: benchmark.plugin.as_ref(),
                     questions: questions.as_ref(),
@@ -274,9 +302,49 @@ impl<'a> Lab<'a> {
                     Some(scores) => manifest.scores.extend(scores),
                     None => return Ok(false),
                 }
+                manifest.write(folder)?;
             }
         }
-        manifest.seconds += sitting.elapsed().as_secs_f64();
+        Ok(true)
+    }
+
+    /// Measures what the stages train for; `false` if the user stopped it.
+    fn measure(
+        &self,
+        work: &Work<'_>,
+        model: &Model,
+        exams: &Exams,
+        folder: &Path,
+        manifest: &mut Manifest,
+        watch: &mut dyn Observer,
+    ) -> Result<bool, LabError> {
+        let tokenizer = work.tokenizer.clone();
+        let text = tokenizer.map(|tokenizer| exam_text(work.graph, tokenizer));
+        let taught = stages::taught(work, None, model);
+        let mut sinks: Vec<(&str, &str, Sink<'_>)> = Vec::new();
+        for (taught, teaches) in taught.iter().zip(model.objectives()) {
+            let metric = work.graph.metric_of(&taught.node).unwrap_or("");
+            sinks.push((&taught.node, metric, Sink::Objective(taught, teaches)));
+        }
+        if let (Some(text), Some(llm)) = (&text, work.graph.llm) {
+            sinks.push((&work.graph.dag[llm].id, TOKEN_ACCURACY, Sink::Llm(text)));
+        }
+        for (at, dataset) in exams.held_out.iter().enumerate() {
+            let dataset = dataset.as_ref();
+            let frozen = self.frozen_in_exam(work.graph, dataset, model)?;
+            for &(node, metric, sink) in &sinks {
+                // The second data set and those behind it are numbered.
+                let name = if at == 0 { node.to_owned() } else { format!("{node}-{}", at + 1) };
+                for blind in [false, true] {
+                    let frozen = &frozen;
+                    let what = Measurement { model, sink, dataset, frozen, blind, batch: 64 };
+                    match measured(&what, (&name, metric), folder, watch)? {
+                        Some(score) => manifest.scores.push(score),
+                        None => return Ok(false),
+                    }
+                }
+            }
+        }
         Ok(true)
     }
 }
@@ -288,12 +356,12 @@ impl Labels {
 }
 
 /// What a run is: what its model is, how that is asked, and the row that it makes.
-fn run_identity(work: &Work<'_>, labels: &Labels, questions: &[Arc<dyn Dataset>]) -> String {
+fn run_identity(work: &Work<'_>, labels: &Labels, open: &Exams) -> Value {
     let graph = work.graph;
     let exams: Vec<Value> = graph
         .benchmarks
         .iter()
-        .zip(questions)
+        .zip(&open.questions)
         .map(|(benchmark, questions)| json!([benchmark.identity, questions.fingerprint()]))
         .collect();
     let stages: Vec<&str> = work.stages.iter().map(|stage| stage.id.as_str()).collect();
@@ -311,7 +379,12 @@ fn run_identity(work: &Work<'_>, labels: &Labels, questions: &[Arc<dyn Dataset>]
     if graph.generation != Generation::Greedy {
         identity["generation"] = json!(graph.generation);
     }
-    identity::hash(&identity)
+    if !graph.held_out.is_empty() {
+        let held_out = graph.held_out.iter().zip(&open.held_out);
+        let held_out = held_out.map(|(data, open)| json!([data.identity, open.fingerprint()]));
+        identity["held-out"] = held_out.collect();
+    }
+    identity
 }
 
 /// Where the run of this identity is kept.
@@ -322,14 +395,15 @@ fn run_folder(out: &Path, graph: &Graph, id: &str) -> PathBuf {
 /// What is known of a run before it begins, apart from its identity.
 fn manifest(graph: &Graph, labels: &Labels, started: String) -> Manifest {
     let size = |trained: bool| {
-        let of = |&(index, i): &(_, usize)| {
-            graph.stages.iter().any(|stage| stage.trains_param(index, i)) == trained
-        };
+        let updated =
+            |(index, i): (_, usize)| graph.stages.iter().any(|stage| stage.trains_param(index, i));
         let params = graph.order.iter().flat_map(|&index| {
             let params = graph.dag[index].params.iter().enumerate();
-            params.map(move |(i, param)| ((index, i), param.len() as u64))
+            params.map(move |(i, param)| ((index, i), param))
         });
-        let sizes = params.filter(|(at, _)| of(at)).map(|(_, size)| size);
+        let sizes = params
+            .filter(|(at, param)| (updated(*at) && !param.buffer) == trained)
+            .map(|(_, param)| param.len() as u64);
         sizes.fold(0, u64::saturating_add)
     };
     let (version, commit, command) = labels.program.clone();

@@ -10,18 +10,19 @@ use super::{Lab, LabError, Observer, Part, claim};
 use crate::data::Dataset;
 use crate::features::{FeatureCache, Frozen, ShelfError, Shelves};
 use crate::graph::{Graph, Stage};
-use crate::model::{self, Model, ModelError, ModelNode};
+use crate::model::{self, Model, ModelError, ModelNode, Teaches};
 use crate::record::{self, RecordError, StageRecord};
 use crate::schedule::{self, Schedule};
 use crate::spec::Weights;
 use crate::train::checkpoint::Checkpoint;
-use crate::train::loader::TextSpec;
+use crate::train::loader::{Lesson, TextSpec};
+use crate::train::taught::Taught;
 use crate::train::{self, Job, Outcome, Step, Totals, Watch};
 use crate::weights::{self, Bundle, WeightsError};
 
 /// Written last: a stage that has it is done.
 pub(super) const TOTALS: &str = "stage.json";
-const WEIGHTS: &str = "weights.safetensors";
+pub(super) const WEIGHTS: &str = "weights.safetensors";
 const METRICS: &str = "metrics.jsonl";
 
 /// What `stage.json` holds: the totals, and hashes of the files that the stage left.
@@ -150,7 +151,10 @@ impl Lab<'_> {
         let stage = &work.stages[index];
         let data = (stage.dataset.len(), stage.dataset.fingerprint());
         let precision = work.graph.stages[index].spec.feature_cache;
-        let frozen = |node: &ModelNode| !passes(&node.id);
+        // Views differ from sample to sample, and from epoch to epoch.
+        let viewed =
+            !taught(work, Some(&work.graph.stages[index]), model).iter().all(|t| t.views == 1);
+        let frozen = |node: &ModelNode| !passes(&node.id) && !viewed;
         Frozen::open(model, &frozen, &self.shelves(), precision, (data.0, &data.1))
     }
 
@@ -206,7 +210,7 @@ impl Lab<'_> {
             model,
             stage,
             dataset: opened.dataset.clone(),
-            text: text(work, stage, graph.length(index)),
+            lesson: lesson(work, index, model),
             frozen: Arc::new(self.frozen(work, index, model)?),
             seed: crate::seed::derive(graph.seed, &format!("order of stage {index}")),
             folder: &opened.folder,
@@ -249,16 +253,40 @@ fn source<'a, 'g>(work: &'a Work<'g>, path: &Path) -> Result<&'a Work<'g>, Model
     Ok(work.sources.get(path).ok_or_else(missing)?.as_ref())
 }
 
-/// How a stage's conversations become sequences.
-pub(super) fn text(work: &Work<'_>, stage: &Stage, max_length: usize) -> TextSpec {
-    TextSpec {
-        tokenizer: work.tokenizer.clone(),
+/// What is learnt in a stage.
+fn lesson(work: &Work<'_>, index: usize, model: &Model) -> Lesson {
+    let stage = &work.graph.stages[index];
+    match text(work, stage, work.graph.length(index)) {
+        Some(text) => Lesson::Text(text),
+        None => Lesson::Objectives(taught(work, Some(stage), model)),
+    }
+}
+
+/// How a stage's conversations become sequences; `None` without an LLM.
+pub(super) fn text(work: &Work<'_>, stage: &Stage, max_length: usize) -> Option<TextSpec> {
+    Some(TextSpec {
+        tokenizer: work.tokenizer.clone()?,
         template: stage.spec.template,
         max_length,
         too_long: stage.spec.too_long,
-        visual_tokens: work.graph.visual_tokens(),
+        visual: work.graph.visual(),
         asks: work.graph.reads_questions(),
-    }
+    })
+}
+
+/// The objectives that a stage follows, all of them without one, in the order of the model's.
+pub(super) fn taught(work: &Work<'_>, stage: Option<&Stage>, model: &Model) -> Vec<Taught> {
+    let graph = work.graph;
+    let followed = stage.map_or(graph.objectives.clone(), |stage| graph.followed(stage));
+    let taught = |teaches: Teaches<'_>| {
+        let id = &model.nodes[teaches.node].id;
+        let at = graph.objectives.iter().position(|&node| graph.dag[node].id == *id)?;
+        let node = *followed.iter().find(|&&node| node == graph.objectives[at])?;
+        let views = graph.objective(node)?.views();
+        let labeller = work.labellers.get(at)?.clone();
+        Some(Taught { node: id.clone(), labeller, image: teaches.image, views })
+    };
+    model.objectives().filter_map(taught).collect()
 }
 
 struct Steps<'a> {

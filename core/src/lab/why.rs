@@ -216,7 +216,8 @@ fn traced(found: Vec<Difference>, known: &BTreeMap<String, Note>, depth: usize) 
     all
 }
 
-fn differences(there: &Value, here: &Value) -> Vec<Difference> {
+/// Every input that two identities don't have in common.
+pub fn differences(there: &Value, here: &Value) -> Vec<Difference> {
     let (mut left, mut right) = (BTreeMap::new(), BTreeMap::new());
     leaves(there, String::new(), &mut left);
     leaves(here, String::new(), &mut right);

@@ -13,16 +13,19 @@ use crate::data::{DataError, Dataset};
 use crate::graph::Graph;
 use crate::identity;
 use crate::model::ModelError;
-use crate::registry::Plugin;
+use crate::registry::Labeller;
 use crate::spec::Weights;
-use crate::text::Tokenizer;
+use crate::text::{TextError, Tokenizer};
 
 /// An experiment that can be worked on.
 pub(super) struct Work<'g> {
     pub graph: &'g Graph,
     /// Where its relative paths start.
     pub base: PathBuf,
-    pub tokenizer: Arc<Tokenizer>,
+    /// The LLM's, if there is one.
+    pub tokenizer: Option<Arc<Tokenizer>>,
+    /// What makes the objectives' targets, in the order of the graph's objectives.
+    pub labellers: Vec<Arc<dyn Labeller>>,
     /// The identity of the model before its first stage.
     pub start: Value,
     /// The stages that are needed, from the first one on.
@@ -74,11 +77,14 @@ impl<'g> Opener<'g, '_> {
             sources.insert(path.clone(), self.open(source, &base, needed)?);
         }
         let tokenizer = tokenizer(graph, base)?;
+        let (labellers, read) = labellers(graph, base)?;
+        let text = tokenizer.as_ref().map_or(read, |tokenizer| tokenizer.fingerprint().to_owned());
         let weights = starts(graph, base, &sources)?;
-        let start = identity::start(graph, tokenizer.fingerprint(), &weights);
+        let start = identity::start(graph, &text, &weights);
         let opened = self.stages(graph, base, stages, &start)?;
         let base = base.to_owned();
-        let work = Arc::new(Work { graph, base, tokenizer, start, stages: opened, sources });
+        let work =
+            Arc::new(Work { graph, base, tokenizer, labellers, start, stages: opened, sources });
         self.done.insert(key, work.clone());
         Ok(work)
     }
@@ -152,20 +158,47 @@ fn starts(
     Ok(starts)
 }
 
-pub(super) fn tokenizer(graph: &Graph, base: &Path) -> Result<Arc<Tokenizer>, LabError> {
-    let node = &graph.dag[graph.llm];
-    let fail = |detail: String| ModelError::Tokenizer { node: node.id.clone(), detail };
-    let Plugin::Llm(llm) = &node.plugin else {
-        return Err(fail("the node is not an LLM".into()).into());
-    };
-    let tokenizer = llm.tokenizer(base).map_err(|error| fail(error.to_string()))?;
-    if tokenizer.vocabulary_size() > llm.vocabulary() {
+/// The tokenizer of an experiment's LLM, if it has one.
+pub(super) fn tokenizer(graph: &Graph, base: &Path) -> Result<Option<Arc<Tokenizer>>, ModelError> {
+    let (Some(node), Some(llm)) = (graph.llm, graph.llm_config()) else { return Ok(None) };
+    let id = &graph.dag[node].id;
+    Ok(Some(fitting(id, llm.tokenizer(base), llm.vocabulary())?))
+}
+
+/// What makes the targets of every objective, and the fingerprints of the tokenizers that they read
+/// text with.
+fn labellers(graph: &Graph, base: &Path) -> Result<(Vec<Arc<dyn Labeller>>, String), LabError> {
+    let (mut labellers, mut read) = (Vec::new(), Vec::new());
+    for &node in &graph.objectives {
+        let (Some(config), Some(backbone)) = (graph.objective(node), graph.backbone(node)) else {
+            continue;
+        };
+        let id = &graph.dag[node].id;
+        let tokenizer = match config.tokenizer(base).transpose() {
+            Some(tokenizer) => Some(fitting(id, tokenizer, config.vocabulary())?),
+            None => None,
+        };
+        read.extend(tokenizer.iter().map(|tokenizer| format!("{id}: {}", tokenizer.fingerprint())));
+        labellers.push(config.labeller(backbone, tokenizer));
+    }
+    read.sort();
+    Ok((labellers, read.join(", ")))
+}
+
+/// A node's tokenizer, if there are embeddings for its tokens.
+fn fitting(
+    node: &str,
+    tokenizer: Result<Tokenizer, TextError>,
+    embeddings: usize,
+) -> Result<Arc<Tokenizer>, ModelError> {
+    let fail = |detail: String| ModelError::Tokenizer { node: node.to_owned(), detail };
+    let tokenizer = tokenizer.map_err(|error| fail(error.to_string()))?;
+    let tokens = tokenizer.vocabulary_size();
+    if tokens > embeddings {
         return Err(fail(format!(
-            "it has {} tokens, the LLM only {} embeddings; set `vocabulary` to at least that",
-            tokenizer.vocabulary_size(),
-            llm.vocabulary()
-        ))
-        .into());
+            "it has {tokens} tokens, the node only {embeddings} embeddings; set `vocabulary` to at \
+             least that"
+        )));
     }
     Ok(Arc::new(tokenizer))
 }

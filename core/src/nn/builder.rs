@@ -62,6 +62,8 @@ pub struct ParamShape {
     pub name: String,
     /// The sizes of its axes.
     pub shape: Vec<usize>,
+    /// Whether it is a buffer: kept in checkpoints, and never trained by gradients.
+    pub buffer: bool,
 }
 
 impl ParamShape {
@@ -104,7 +106,7 @@ impl Store {
 
     /// The builder at the root of the parameters' names.
     pub fn root(&mut self) -> Builder<'_> {
-        Builder { store: self, path: String::new() }
+        Builder { store: self, path: String::new(), buffers: false }
     }
 
     /// Names and shapes, in the order in which they were asked for.
@@ -122,13 +124,20 @@ impl Store {
 pub struct Builder<'a> {
     store: &'a mut Store,
     path: String,
+    buffers: bool,
 }
 
 impl Builder<'_> {
     /// The builder one level down: `builder.at("layers").at(3)` names `layers.3.…`.
     pub fn at(&mut self, name: impl Display) -> Builder<'_> {
         let path = self.join(name);
-        Builder { store: self.store, path }
+        Builder { store: self.store, path, buffers: self.buffers }
+    }
+
+    /// The same path, where everything is a buffer: kept in checkpoints with the module's parameters, and
+    /// changed by the module itself, never by gradients.
+    pub fn buffers(&mut self) -> Builder<'_> {
+        Builder { path: self.path.clone(), store: self.store, buffers: true }
     }
 
     /// The parameter `name` of this path.
@@ -158,13 +167,26 @@ impl Builder<'_> {
             return Err(TensorError::Shape { op: "build", detail });
         }
         let name = self.join(name);
-        self.store.shapes.push(ParamShape { name: name.clone(), shape: shape.to_vec() });
+        let (buffer, shape_of) = (self.buffers, shape.to_vec());
+        self.store.shapes.push(ParamShape { name: name.clone(), shape: shape_of, buffer });
         if !self.store.allocate {
             return Param::new(&self.store.dev, &name, Vec::new(), &[0]);
         }
         let param = Param::new(&self.store.dev, &name, values(), shape)?;
+        let param = if self.buffers { param.into_buffer() } else { param };
         self.store.params.push(param.clone());
         Ok(param)
+    }
+
+    /// The parameters that were asked for under this path so far, in order.
+    pub fn params(&self) -> Vec<Param> {
+        let under = |param: &&Param| match self.path.is_empty() {
+            true => true,
+            false => {
+                param.name().strip_prefix(&self.path).is_some_and(|rest| rest.starts_with('.'))
+            }
+        };
+        self.store.params.iter().filter(under).cloned().collect()
     }
 
     /// The device on which the module lives.

@@ -37,6 +37,12 @@ pub fn times(count: usize, one: Cost) -> Cost {
     }
 }
 
+/// The same module over `count` inputs at once, such as the tiles of a picture.
+pub fn over(count: usize, one: Cost) -> Cost {
+    let largest_block = one.largest_block.saturating_mul(count as u64);
+    Cost { largest_block, ..times(count, one) }
+}
+
 /// The same block `count` times, each over `rows` positions of `width` channels and run through
 /// `layers::checkpointed`.
 pub fn blocks(count: usize, (rows, width): (usize, usize), one: Cost) -> Cost {

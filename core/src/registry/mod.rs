@@ -5,7 +5,9 @@
 //! `link`, so a program can't forget to mention the crate that its plugins live in.
 
 mod nested;
+mod objective;
 mod promise;
+mod tiled;
 mod traits;
 
 use std::collections::BTreeMap;
@@ -17,9 +19,11 @@ use serde::de::DeserializeOwned;
 use crate::weights::Keys;
 
 pub use nested::NestedData;
+pub use objective::{Backbone, Judgement, Labeller, Objective, ObjectiveConfig, Seen, Target};
 pub use promise::{Cost, MapShape, Misfit, TokensShape};
+pub use tiled::Tiled;
 pub use traits::{
-    BenchmarkConfig, DatasetConfig, Encoder, EncoderConfig, Features, Fusion, FusionConfig,
+    BenchmarkConfig, DatasetConfig, Encoder, EncoderConfig, Features, Fusion, FusionConfig, Grid,
     KvCache, Llm, LlmConfig, NoTap, Projector, ProjectorConfig, Tap,
 };
 
@@ -35,6 +39,8 @@ pub enum Kind {
     Projector,
     /// Visual tokens and text to logits.
     Llm,
+    /// A feature map to a loss: what an expert is taught by before an LLM reads it.
+    Objective,
     /// What a stage trains on.
     Dataset,
     /// What a model is judged by.
@@ -43,8 +49,15 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which data flows.
-    pub const ALL: [Kind; 6] =
-        [Kind::Encoder, Kind::Fusion, Kind::Projector, Kind::Llm, Kind::Dataset, Kind::Benchmark];
+    pub const ALL: [Kind; 7] = [
+        Kind::Encoder,
+        Kind::Fusion,
+        Kind::Projector,
+        Kind::Llm,
+        Kind::Objective,
+        Kind::Dataset,
+        Kind::Benchmark,
+    ];
 
     /// Its name in messages: `vision encoder`, `data set`.
     pub fn noun(self) -> &'static str {
@@ -53,6 +66,7 @@ impl Kind {
             Kind::Fusion => "fusion",
             Kind::Projector => "projector",
             Kind::Llm => "LLM",
+            Kind::Objective => "objective",
             Kind::Dataset => "data set",
             Kind::Benchmark => "benchmark",
         }
@@ -94,6 +108,8 @@ pub enum Plugin {
     Projector(Arc<dyn ProjectorConfig>),
     /// An LLM.
     Llm(Arc<dyn LlmConfig>),
+    /// An objective.
+    Objective(Arc<dyn ObjectiveConfig>),
     /// A data set.
     Dataset(Arc<dyn DatasetConfig>),
     /// A benchmark.
@@ -108,6 +124,7 @@ impl Plugin {
             Plugin::Fusion(config) => config.keys(),
             Plugin::Projector(config) => config.keys(),
             Plugin::Llm(config) => config.keys(),
+            Plugin::Objective(config) => config.keys(),
             Plugin::Dataset(_) | Plugin::Benchmark(_) => Keys::default(),
         }
     }
@@ -229,7 +246,7 @@ pub mod tags {
         )*};
     }
     tag!(encoder Encoder EncoderConfig, fusion Fusion FusionConfig, projector Projector ProjectorConfig,
-         llm Llm LlmConfig, dataset Dataset DatasetConfig, benchmark Benchmark BenchmarkConfig);
+         llm Llm LlmConfig, objective Objective ObjectiveConfig, dataset Dataset DatasetConfig, benchmark Benchmark BenchmarkConfig);
 }
 
 /// Registers a configuration as a plugin: `register!(encoder ClipVit);`, with `version 2` after it

@@ -46,6 +46,11 @@ impl NestedData {
         }
     }
 
+    /// Whether its samples have annotations.
+    pub fn annotates(&self) -> bool {
+        self.known.as_ref().is_some_and(|(config, _)| config.annotates())
+    }
+
     pub(crate) fn link(&mut self, config: Arc<dyn DatasetConfig>, identity: Value) {
         self.known = Some((config, identity));
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::nested::NestedData;
 use super::{Cost, MapShape, Misfit, TokensShape};
 use crate::data::preprocess::ImageSpec;
+use crate::data::tiles::{Layout, Packing};
 use crate::data::{DataError, Dataset};
 use crate::nn::Builder;
 use crate::score::{self, Judged, Question, Statistic, Verdict};
@@ -71,7 +72,8 @@ impl Tap for NoTap {
 
 /// A built vision encoder.
 pub trait Encoder {
-    /// `image`: `[B, 3, S, S]`, prepared as the configuration's `image()` says.
+    /// `image`: `[B, 3, S, S]`, prepared as the configuration's `image()` says. Where a node's tiles
+    /// depend on the picture, each is one of the `B`, here and in what fusions and projectors get.
     ///
     /// # Errors
     /// Shapes that break the promise, or the device fails.
@@ -163,6 +165,10 @@ pub trait FusionConfig: Debug + Send + Sync {
     /// # Errors
     /// Inputs that it can't join.
     fn output(&self, inputs: &[MapShape]) -> Result<TokensShape, Misfit>;
+    /// The grid on which its tokens lie, row by row: (rows, columns); `None` where they lie on none.
+    fn grid(&self, _inputs: &[MapShape]) -> Option<(usize, usize)> {
+        None
+    }
     /// What a forward pass costs per image.
     fn cost(&self, inputs: &[MapShape]) -> Cost;
     /// The module.
@@ -180,6 +186,9 @@ pub trait FusionConfig: Debug + Send + Sync {
     }
 }
 
+/// The grid of visual tokens that lie on one: (rows, columns).
+pub type Grid = Result<Option<(usize, usize)>, Misfit>;
+
 /// A built projector.
 pub trait Projector {
     /// Visual tokens `[B, N, C]` to `[B, M, llm_width]`.
@@ -187,15 +196,41 @@ pub trait Projector {
     /// # Errors
     /// Shapes that break the promise, or the device fails.
     fn forward(&self, tokens: &Tensor) -> TensorResult<Tensor>;
+
+    /// The tokens of pictures' tiles, `[tiles, N, C]` on this grid each, to one sequence a picture,
+    /// one after the other: `[1, sum, C]`. Called in place of `forward` of a projector that
+    /// [packs](ProjectorConfig::packs).
+    ///
+    /// # Errors
+    /// Shapes that break the promise, or the device fails.
+    fn pack(
+        &self,
+        tokens: &Tensor,
+        _layouts: &[Layout],
+        _grid: (usize, usize),
+    ) -> TensorResult<Tensor> {
+        self.forward(tokens)
+    }
 }
 
 /// The configuration of a projector. `llm_width` is the width of the LLM that reads its tokens.
 pub trait ProjectorConfig: Debug + Send + Sync {
-    /// The promise of its output.
+    /// The promise of its output; of one that packs, for one tile.
     ///
     /// # Errors
     /// An input that it can't project.
     fn output(&self, input: TokensShape, llm_width: usize) -> Result<TokensShape, Misfit>;
+    /// The grid on which its tokens lie, given that of its input's; `None` where they lie on none.
+    ///
+    /// # Errors
+    /// A grid that it can't project.
+    fn grid(&self, _input: Option<(usize, usize)>) -> Grid {
+        Ok(None)
+    }
+    /// How it makes one sequence of the tokens of a picture's tiles, if that is what it does.
+    fn packs(&self) -> Option<Packing> {
+        None
+    }
     /// What a forward pass costs per image.
     fn cost(&self, input: TokensShape, llm_width: usize) -> Cost;
     /// The module.
@@ -309,6 +344,10 @@ pub trait DatasetConfig: Debug + Send + Sync {
     /// one isn't there.
     fn files(&self) -> Vec<(&'static str, &Path)> {
         Vec::new()
+    }
+    /// Whether its samples have annotations, which objectives learn from.
+    fn annotates(&self) -> bool {
+        false
     }
 }
 

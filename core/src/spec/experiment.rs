@@ -2,8 +2,9 @@
 
 use super::form::{Form, Known};
 use super::syntax::Value;
-use super::values::{Place, name, seed, text, texts};
+use super::values::{Place, name, option, seed, text, texts};
 use super::{Generation, PluginSpec, Problem, Span, Spanned, StageSpec, Weights};
+use crate::data::tiles::Tiles;
 use crate::text::Template;
 
 /// An experiment as it was typed.
@@ -38,6 +39,8 @@ pub struct NodeSpec {
     pub plugin: PluginSpec,
     /// What it reads: `image`, `text` or other nodes' ids.
     pub from: Vec<Spanned<String>>,
+    /// How its pictures are cut into tiles, if they are.
+    pub tiles: Option<Spanned<Tiles>>,
     /// Its first values; an empty span if the file doesn't say.
     pub weights: Spanned<Weights>,
     /// The whole node.
@@ -91,6 +94,11 @@ const NODE: &[Known] = &[
     Known { name: "id", example: "id: \"clip\"", means: "by what the rest of the file calls it" },
     Known { name: "plugin", example: "plugin: ClipVit(image_size: 64)", means: "what it is" },
     Known { name: "from", example: "from: [\"image\"]", means: "what it reads" },
+    Known {
+        name: "tiles",
+        example: "tiles: Fixed(rows: 2, columns: 2)",
+        means: "how an encoder's pictures are cut",
+    },
     Known { name: "weights", example: "weights: Random", means: "its first values" },
 ];
 
@@ -139,6 +147,10 @@ fn node(value: &Value, source: &str, problems: &mut Vec<Problem>) -> NodeSpec {
     }
     form.problems.append(&mut wrong);
     let from = form.required("from", texts);
+    let tiles = form.optional("tiles", |place: &Place<'_>| {
+        let tiles = option(super::tiles::read)(place)?;
+        Ok(tiles.map(|tiles| Spanned::new(tiles, place.value.span.clone())))
+    });
     let weights = form.optional("weights", super::weights::read);
     let mut more = Vec::new();
     let plugin = form.required("plugin", |place: &Place<'_>| {
@@ -152,7 +164,7 @@ fn node(value: &Value, source: &str, problems: &mut Vec<Problem>) -> NodeSpec {
     let (broken, more) = form.close();
     problems.extend(more);
     let (from, span) = (from.unwrap_or_default(), value.span.clone());
-    NodeSpec { id, plugin, from, weights, span, broken }
+    NodeSpec { id, plugin, from, tiles: tiles.flatten(), weights, span, broken }
 }
 
 fn id(place: &Place<'_>) -> Result<Spanned<String>, Vec<Problem>> {

@@ -9,6 +9,7 @@ pub mod problem;
 pub mod stage;
 pub mod study;
 pub mod syntax;
+mod tiles;
 mod values;
 pub mod weights;
 mod without;

@@ -6,11 +6,14 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use rayon::prelude::*;
 
 use super::grouped::Grouping;
-use crate::data::preprocess::{ImageSpec, mirror, prepare};
+use super::taught::{self, Taught};
+use crate::data::preprocess::{ImageSpec, prepare_as};
+use crate::data::tiles::{Layout, VisualTokens};
 use crate::data::{DataError, Dataset, Sample};
 use crate::features::{Frozen, Image, Kept};
 use crate::nn::ops::Row;
-use crate::seed::Rng;
+use crate::registry::Target;
+use crate::seed::{self, Rng};
 use crate::tensor::{Dev, Result as TensorResult, Tensor};
 use crate::text::{EncodeError, Fitted, Piece, Template, Tokenizer, TooLong};
 
@@ -25,10 +28,19 @@ pub struct TextSpec {
     pub max_length: usize,
     /// What becomes of longer ones.
     pub too_long: TooLong,
-    /// Visual tokens per picture.
-    pub visual_tokens: usize,
+    /// Visual tokens of each picture.
+    pub visual: VisualTokens,
     /// Whether a fusion reads the questions.
     pub asks: bool,
+}
+
+/// What is learnt from samples.
+#[derive(Clone)]
+pub enum Lesson {
+    /// An LLM learns to answer.
+    Text(TextSpec),
+    /// Objectives teach encoders.
+    Objectives(Vec<Taught>),
 }
 
 /// Samples ready for a forward pass, still on the host.
@@ -42,12 +54,17 @@ pub struct Batch {
     pub pictures: usize,
     /// What is asked about each picture, in tokens; no list where no fusion reads it.
     pub questions: Vec<Vec<u32>>,
+    /// How each picture is cut into tiles; no list where that is the same for all. Where it is not,
+    /// each tile is a picture of its own to the encoders, and so to all that follows.
+    pub layouts: Vec<Layout>,
     /// Each picture's slot on the shelves of frozen features.
     pub slots: Vec<usize>,
     /// For each frozen encoder that has a shelf, what is there of each picture.
     pub kept: Vec<Vec<Option<Vec<f32>>>>,
     /// The sequences, padded on the right to one length.
     pub rows: Vec<Row>,
+    /// For each objective that is followed, what the pictures teach it.
+    pub lessons: Vec<Vec<Target>>,
     /// Where a prediction is asked for, and which token is right: row `r` predicts what stands at
     /// `r + 1`.
     pub targets: Vec<(usize, u32)>,
@@ -60,8 +77,10 @@ pub struct Batch {
 /// Pictures that were prepared in one way.
 #[derive(Debug, Default)]
 pub struct Prepared {
-    /// `[pictures, 3, S, S]`.
+    /// `[pictures, planes, S, S]`.
     pub values: Vec<f32>,
+    /// Three, or three times the tiles that every picture has.
+    pub planes: usize,
     /// S.
     pub side: usize,
     /// Which of the batch's pictures they are.
@@ -77,6 +96,8 @@ pub struct Drawn {
     pub index: usize,
     /// Whether its picture is mirrored.
     pub flipped: bool,
+    /// The seed of what else is left to chance.
+    pub chance: u64,
 }
 
 impl Drawn {
@@ -93,11 +114,11 @@ impl Batch {
     /// The device has no room.
     pub fn tensors(&mut self, dev: &Dev) -> TensorResult<Vec<Option<Image>>> {
         let tensor = |prepared: Prepared| {
-            let Prepared { values, side, pictures } = prepared;
+            let Prepared { values, planes, side, pictures } = prepared;
             if pictures.is_empty() {
                 return Ok(None);
             }
-            let tensor = Tensor::new(dev, values, &[pictures.len(), 3, side, side])?;
+            let tensor = Tensor::new(dev, values, &[pictures.len(), planes, side, side])?;
             Ok(Some(Image { tensor, pictures }))
         };
         std::mem::take(&mut self.images).into_iter().map(tensor).collect()
@@ -113,36 +134,47 @@ impl Batch {
         images: &[ImageSpec],
         frozen: &Frozen,
     ) -> Result<(), DataError> {
-        self.pictures = drawn.len();
-        self.slots = drawn.iter().map(|drawn| drawn.slot()).collect();
+        let tiles = |at: usize| self.layouts.get(at).map_or(1, Layout::count);
+        // The first of each picture's tiles, and one behind the last.
+        let starts: Vec<usize> = std::iter::once(0)
+            .chain((0..drawn.len()).scan(0, |end, at| {
+                *end += tiles(at);
+                Some(*end)
+            }))
+            .collect();
+        let slot = |(at, drawn): (usize, &&Drawn)| {
+            let first = drawn.slot() * frozen.tiles();
+            first..first + tiles(at)
+        };
+        self.slots = drawn.iter().enumerate().flat_map(slot).collect();
+        self.pictures = self.slots.len();
         let recall = |kept: &Kept| self.slots.par_iter().map(|slot| kept.recall(*slot)).collect();
         self.kept = frozen.encoders.iter().map(recall).collect();
         self.images = images
             .iter()
             .enumerate()
             .map(|(image, spec)| {
-                let wanted = |picture: &usize| frozen.wants(image, *picture, &self.kept);
-                let pictures: Vec<usize> = (0..drawn.len()).filter(wanted).collect();
-                let prepared = pictures
+                let wants = |tile| frozen.wants(image, tile, &self.kept);
+                let wanted = |at: &usize| (starts[*at]..starts[at + 1]).any(wants);
+                let wanted: Vec<usize> = (0..drawn.len()).filter(wanted).collect();
+                let prepared = wanted
                     .par_iter()
-                    .map(|&picture| prepared(drawn[picture], spec))
+                    .map(|&at| prepared(drawn[at], spec))
                     .collect::<Result<Vec<_>, _>>()?;
-                Ok(Prepared { values: prepared.concat(), side: spec.size, pictures })
+                let pictures = wanted.iter().flat_map(|&at| starts[at]..starts[at + 1]).collect();
+                let (values, planes) = (prepared.concat(), spec.planes());
+                Ok(Prepared { values, planes, side: spec.size, pictures })
             })
             .collect::<Result<_, _>>()?;
         Ok(())
     }
 }
 
-fn prepared(drawn: &Drawn, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
+pub(super) fn prepared(drawn: &Drawn, spec: &ImageSpec) -> Result<Vec<f32>, DataError> {
     let sample = &drawn.sample;
     let fault = |detail: String| DataError::Sample { sample: sample.id.clone(), detail };
     let Some(picture) = &sample.picture else { return Err(fault("has no picture".into())) };
-    let mut values = prepare(picture, spec).map_err(|error| fault(error.to_string()))?;
-    if drawn.flipped {
-        mirror(&mut values, spec.size);
-    }
-    Ok(values)
+    prepare_as(picture, spec, drawn.flipped).map_err(|error| fault(error.to_string()))
 }
 
 /// Prepares samples: pictures as every encoder wants them, conversations as padded rows.
@@ -167,17 +199,19 @@ pub fn assemble(
     batch.truncated = kept.iter().filter(|(_, sequence)| sequence.truncated).count();
     let length = kept.iter().map(|(_, sequence)| sequence.rows.len()).max().unwrap_or(0);
     let mut seen = Vec::new();
+    let mut first = 0;
     for (at, (drawn, sequence)) in kept.iter().enumerate() {
         batch.ids.push(drawn.sample.id.clone());
         if sequence.pictured {
             seen.push(*drawn);
             batch.questions.extend(sequence.question.clone());
+            batch.layouts.extend(sequence.layout);
         }
-        let first = seen.len().saturating_sub(1) * text.visual_tokens;
         batch.rows.extend(sequence.rows.iter().map(|row| match row {
             Row::Visual(i) => Row::Visual(first + i),
             other => *other,
         }));
+        first += sequence.visual;
         batch.rows.extend(std::iter::repeat_n(Row::Pad, length - sequence.rows.len()));
         let targets = sequence.targets.iter().map(|(row, label)| (at * length + row, *label));
         batch.targets.extend(targets);
@@ -194,6 +228,10 @@ pub struct Sequence {
     pub targets: Vec<(usize, u32)>,
     /// Whether there are visual rows.
     pub pictured: bool,
+    /// How many of them the picture has.
+    pub visual: usize,
+    /// How the picture is cut into tiles, where that depends on it.
+    pub layout: Option<Layout>,
     /// Whether its end was cut off.
     pub truncated: bool,
     /// The tokens of what is asked about the picture; `None` where no fusion reads it.
@@ -212,16 +250,22 @@ impl TextSpec {
         };
         let question = self.question(sample)?;
         let encoded = self.template.encode(&self.tokenizer, sample).map_err(fault)?;
-        let fitted = encoded
-            .fit(&sample.id, self.max_length, self.visual_tokens, self.too_long)
-            .map_err(fault)?;
-        Ok(match fitted {
-            Fitted::Whole(encoded) => Some(Sequence { question, ..self.lay_out(&encoded.pieces) }),
-            Fitted::Truncated(encoded) => {
-                Some(Sequence { question, truncated: true, ..self.lay_out(&encoded.pieces) })
-            }
-            Fitted::Skipped => None,
-        })
+        let layout = self.layout(sample)?;
+        let visual = self.visual.of(layout.as_ref());
+        let fitted =
+            encoded.fit(&sample.id, self.max_length, visual, self.too_long).map_err(fault)?;
+        let (encoded, truncated) = match fitted {
+            Fitted::Whole(encoded) => (encoded, false),
+            Fitted::Truncated(encoded) => (encoded, true),
+            Fitted::Skipped => return Ok(None),
+        };
+        Ok(Some(Sequence { question, truncated, ..self.lay_out(&encoded.pieces, layout) }))
+    }
+
+    /// How a sample's picture is cut into tiles, where that depends on it.
+    fn layout(&self, sample: &Sample) -> Result<Option<Layout>, DataError> {
+        let Some(picture) = &sample.picture else { return Ok(None) };
+        self.visual.layout(picture).map_err(|error| error.of_sample(&sample.id))
     }
 
     /// The rows of a prompt: everything up to where the last turn's answer begins.
@@ -232,7 +276,8 @@ impl TextSpec {
         let fault = |detail: String| DataError::Sample { sample: sample.id.clone(), detail };
         let last = sample.turns.len().saturating_sub(1);
         let pieces = self.template.prompt(&self.tokenizer, sample, last);
-        let sequence = self.lay_out(&pieces.map_err(|error| fault(error.kind.to_string()))?);
+        let pieces = pieces.map_err(|error| fault(error.kind.to_string()))?;
+        let sequence = self.lay_out(&pieces, self.layout(sample)?);
         if sequence.rows.len() + answer > self.max_length {
             return Err(fault(format!(
                 "a prompt of {} tokens leaves no room for an answer of {answer} within {}",
@@ -258,15 +303,15 @@ impl TextSpec {
     }
 
     /// An LLM that reads no visual tokens is not shown the picture.
-    fn lay_out(&self, pieces: &[Piece]) -> Sequence {
+    fn lay_out(&self, pieces: &[Piece], layout: Option<Layout>) -> Sequence {
         let mut rows = Vec::new();
         let mut targets = Vec::new();
-        let mut pictured = false;
+        let mut visual = 0;
         for piece in pieces {
             match piece {
                 Piece::Image => {
-                    rows.extend((0..self.visual_tokens).map(Row::Visual));
-                    pictured = self.visual_tokens > 0;
+                    visual = self.visual.of(layout.as_ref());
+                    rows.extend((0..visual).map(Row::Visual));
                 }
                 Piece::Token { id, label } => {
                     // The row before a labelled token predicts it.
@@ -277,7 +322,9 @@ impl TextSpec {
                 }
             }
         }
-        Sequence { rows, targets, pictured, truncated: false, question: None }
+        let pictured = visual > 0;
+        let layout = layout.filter(|_| pictured);
+        Sequence { rows, targets, pictured, visual, layout, truncated: false, question: None }
     }
 }
 
@@ -309,6 +356,11 @@ impl Order {
     /// Samples in all epochs together.
     pub fn total(&self) -> usize {
         self.total
+    }
+
+    /// The seed of the views of sample number `position` of the run.
+    fn chance(&self, position: usize) -> u64 {
+        seed::derive(self.seed, &format!("views {position}"))
     }
 
     /// A coin of sample number `position` of the run.
@@ -344,8 +396,8 @@ pub struct Source {
     pub dataset: Arc<dyn Dataset>,
     /// How pictures are prepared.
     pub images: Vec<ImageSpec>,
-    /// How conversations are encoded.
-    pub text: TextSpec,
+    /// What is learnt from the samples.
+    pub lesson: Lesson,
     /// Samples per micro-batch.
     pub batch: usize,
     /// Micro-batches per step.
@@ -390,16 +442,23 @@ impl Source {
         positions
             .chunks(self.batch)
             .map(|chunk| {
-                let draws: Vec<(usize, bool)> =
-                    chunk.iter().map(|&p| (order.at(p), self.flip && order.coin(p))).collect();
+                let draws: Vec<(usize, bool, u64)> = chunk
+                    .iter()
+                    .map(|&p| (order.at(p), self.flip && order.coin(p), order.chance(p)))
+                    .collect();
                 let drawn = draws
                     .into_par_iter()
-                    .map(|(index, flipped)| {
+                    .map(|(index, flipped, chance)| {
                         let sample = self.dataset.sample(index)?;
-                        Ok(Drawn { sample, index, flipped })
+                        Ok(Drawn { sample, index, flipped, chance })
                     })
                     .collect::<Result<Vec<_>, DataError>>()?;
-                assemble(&drawn, &self.images, &self.text, &self.frozen)
+                match &self.lesson {
+                    Lesson::Text(text) => assemble(&drawn, &self.images, text, &self.frozen),
+                    Lesson::Objectives(taught) => {
+                        taught::assemble(&drawn, &self.images, taught, &self.frozen)
+                    }
+                }
             })
             .collect()
     }

@@ -1,13 +1,15 @@
 //! One stage of training, from a built model to trained weights.
 //!
-//! The loss is the mean cross-entropy per target token: with accumulation, the sum over all
+//! The loss is the mean cross-entropy per target token (an objective's: per target of its own): with accumulation, the sum over all
 //! micro-batches divided by their target tokens together, so that how a step is cut changes nothing
 //! (transformers pull request 34191).
 
 pub mod checkpoint;
+mod follow;
 pub mod grouped;
 pub mod loader;
 pub mod optimizer;
+pub mod taught;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,14 +21,14 @@ use crate::data::{DataError, Dataset};
 use crate::features::{Frozen, Recall};
 use crate::graph::Stage;
 use crate::model::{Model, SeeError};
-use crate::nn::{kernels::allocator, ops};
+use crate::nn::kernels::allocator;
 use crate::record::{Metrics, RecordError};
-use crate::registry::NoTap;
-use crate::tensor::{Grads, Tape, TensorError};
+use crate::tensor::{Tape, TensorError};
 use crate::weights::WeightsError;
 use checkpoint::Checkpoint;
+use follow::forward_backward;
 use grouped::Grouping;
-use loader::{Batch, Order, Source, TextSpec};
+use loader::{Batch, Lesson, Order, Source};
 use optimizer::Optimizer;
 
 /// Why a stage stopped.
@@ -130,8 +132,8 @@ pub struct Job<'a> {
     pub stage: &'a Stage,
     /// What to train on.
     pub dataset: Arc<dyn Dataset>,
-    /// How conversations become sequences.
-    pub text: TextSpec,
+    /// What is learnt from the samples.
+    pub lesson: Lesson,
     /// The frozen encoders whose features are kept.
     pub frozen: Arc<Frozen>,
     /// The seed of the order of samples.
@@ -163,13 +165,18 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
     let mut totals = checkpoint.resume(&mut optimizer)?;
     let mut metrics = Metrics::resume(job.folder, &spec.name.value, totals.steps)?;
     let mut kept = totals.steps;
+    let followed = follow::followed(job.model, job.stage);
+    let progress = |done: usize| done as f64 / steps.max(1) as f64;
+    for teaches in followed.iter().filter(|_| totals.steps == 0) {
+        teaches.module.begin(&job.model.nodes[teaches.encoder].params)?;
+    }
     tracing::info!(stage = spec.name.value, steps, done = totals.steps, "training");
     watch.begin(totals.steps, steps);
     let batches = loader::prefetch(
         Source {
             dataset: job.dataset.clone(),
             images: job.model.images.clone(),
-            text: job.text.clone(),
+            lesson: job.lesson.clone(),
             batch: spec.batch,
             accumulate: spec.accumulate,
             flip: spec.flip,
@@ -186,7 +193,8 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
         let mut batches = batches.recv().map_err(|_| TrainError::Loader(step + 1))??;
         totals.waited += asked.elapsed().as_secs_f64();
         let samples = sample_names(&batches);
-        let (loss, mut grads) = forward_backward(job.model, &job.frozen, &mut batches)?;
+        let (loss, mut grads) =
+            forward_backward(job.model, job.stage, &job.frozen, &mut batches, progress(step))?;
         let broken = |what, value| TrainError::NonFinite {
             what,
             step: step + 1,
@@ -200,6 +208,10 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
         let update = optimizer.update(&mut grads, step);
         if !update.norm.is_finite() {
             return Err(broken("gradient norm", update.norm));
+        }
+        for teaches in &followed {
+            let encoder = &job.model.nodes[teaches.encoder].params;
+            teaches.module.after_step(encoder, progress(step + 1))?;
         }
         totals.count(step + 1, &batches, before.seconds + sitting.elapsed().as_secs_f64());
         totals.features = before.features + job.frozen.recall();
@@ -239,27 +251,6 @@ fn order(job: &Job<'_>) -> Result<Order, DataError> {
     let dataset = &job.dataset;
     let words = (0..dataset.len()).into_par_iter().map(|index| dataset.words(index));
     Ok(order.grouped(grouping, words.collect::<Result<Vec<i32>, DataError>>()?))
-}
-
-/// The mean loss per target token over all micro-batches, and its gradients.
-fn forward_backward(
-    model: &Model,
-    frozen: &Frozen,
-    batches: &mut [Batch],
-) -> Result<(f64, Grads), SeeError> {
-    let targets: usize = batches.iter().map(|batch| batch.targets.len()).sum();
-    let mut grads = Grads::default();
-    let mut sum = 0.0;
-    for batch in batches.iter_mut().filter(|batch| !batch.targets.is_empty()) {
-        let visual = frozen.see(model, batch)?;
-        let hidden = model.read(visual.as_ref(), &batch.rows, batch.ids.len(), None, &mut NoTap)?;
-        let head = model.llm()?.head().tensor();
-        let loss = ops::cross_entropy(&hidden, &head, &batch.targets)?;
-        sum += f64::from(loss.host().first().copied().unwrap_or(0.0));
-        drop((visual, hidden));
-        loss.backward_into(1.0 / targets as f32, &mut grads)?;
-    }
-    Ok((sum / targets.max(1) as f64, grads))
 }
 
 fn sample_names(batches: &[Batch]) -> String {

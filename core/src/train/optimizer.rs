@@ -24,6 +24,8 @@ struct Trained {
 /// The optimiser of one stage.
 pub struct Optimizer {
     params: Vec<Trained>,
+    /// What the trained nodes keep beside their parameters.
+    buffers: Vec<(String, Param)>,
     recipe: StageSpec,
     steps: usize,
 }
@@ -49,7 +51,10 @@ impl Optimizer {
             moments: [vec![0.0; param.len()], vec![0.0; param.len()]],
         };
         let params = model.trained(stage).map(trained).collect();
-        Optimizer { params, recipe: recipe.clone(), steps }
+        let buffer =
+            |(node, param): (&str, &Param)| (format!("{node}/{}", param.name()), param.clone());
+        let buffers = model.buffers(stage).map(buffer).collect();
+        Optimizer { params, buffers, recipe: recipe.clone(), steps }
     }
 
     /// Applies the gradients of update number `step` (from 0). A gradient that is not finite
@@ -100,7 +105,7 @@ impl Optimizer {
         }
     }
 
-    /// The trained parameters and their moments by name, for a checkpoint.
+    /// The trained parameters with their moments, and the buffers, by name, for a checkpoint.
     pub fn state(&self) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
         let mut state = BTreeMap::new();
         for trained in &self.params {
@@ -111,10 +116,14 @@ impl Optimizer {
             state.insert(format!("m/{}", trained.name), (shape.clone(), m));
             state.insert(format!("v/{}", trained.name), (shape, v));
         }
+        for (name, buffer) in &self.buffers {
+            let value = buffer.tensor().host().into_owned();
+            state.insert(format!("buffer/{name}"), (buffer.shape().to_vec(), value));
+        }
         state
     }
 
-    /// Sets parameters and moments from a checkpoint.
+    /// Sets parameters, moments and buffers from a checkpoint.
     ///
     /// # Errors
     /// The name of the first tensor that is missing or of another shape.
@@ -133,6 +142,15 @@ impl Optimizer {
             let (value, m, v) = (get("param")?, get("m")?.clone(), get("v")?.clone());
             trained.param.update(|target| target.copy_from_slice(value));
             trained.moments = [m, v];
+        }
+        for (name, buffer) in &self.buffers {
+            let name = format!("buffer/{name}");
+            match state.get(&name) {
+                Some((shape, values)) if shape == buffer.shape() => {
+                    buffer.update(|target| target.copy_from_slice(values));
+                }
+                _ => return Err(name),
+            }
         }
         Ok(())
     }

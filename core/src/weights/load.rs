@@ -65,7 +65,11 @@ pub fn misfit(
 }
 
 fn shapes(params: &[Param]) -> Vec<ParamShape> {
-    let shape = |p: &Param| ParamShape { name: p.name().to_owned(), shape: p.shape().to_vec() };
+    let shape = |p: &Param| ParamShape {
+        name: p.name().to_owned(),
+        shape: p.shape().to_vec(),
+        buffer: p.is_buffer(),
+    };
     params.iter().map(shape).collect()
 }
 

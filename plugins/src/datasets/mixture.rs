@@ -84,6 +84,10 @@ impl DatasetConfig for Mixture {
         sources.map(|(at, source)| (format!("/sources/{at}/data"), &mut source.data)).collect()
     }
 
+    fn annotates(&self) -> bool {
+        self.sources.iter().all(|source| source.data.annotates())
+    }
+
     fn open(&self, base: &Path) -> Result<Arc<dyn Dataset>, DataError> {
         let mut parts = Vec::new();
         let mut starts = vec![0];

@@ -65,6 +65,10 @@ impl FusionConfig for ChannelConcat {
         Ok(TokensShape { tokens: self.grid * self.grid, width: self.width(inputs) })
     }
 
+    fn grid(&self, _: &[MapShape]) -> Option<(usize, usize)> {
+        Some((self.grid, self.grid))
+    }
+
     fn cost(&self, inputs: &[MapShape]) -> Cost {
         cost::pointwise(self.grid * self.grid, self.width(inputs))
     }

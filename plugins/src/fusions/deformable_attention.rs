@@ -83,6 +83,10 @@ impl FusionConfig for DeformableAttention {
         Ok(TokensShape { tokens: first.tokens, width: first.width })
     }
 
+    fn grid(&self, inputs: &[MapShape]) -> Option<(usize, usize)> {
+        inputs.first()?.grid
+    }
+
     fn cost(&self, inputs: &[MapShape]) -> Cost {
         let Some(first) = inputs.first() else { return Cost::default() };
         let (n, d, width, levels) =

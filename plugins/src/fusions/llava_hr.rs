@@ -72,6 +72,10 @@ impl FusionConfig for LlavaHr {
         Ok(TokensShape { tokens: first.tokens, width: first.width })
     }
 
+    fn grid(&self, inputs: &[MapShape]) -> Option<(usize, usize)> {
+        inputs.first()?.grid
+    }
+
     fn cost(&self, inputs: &[MapShape]) -> Cost {
         let [first, others @ ..] = inputs else { return Cost::default() };
         let (n, d) = (first.tokens, first.width);

@@ -68,6 +68,10 @@ impl FusionConfig for MiniGemini {
         Ok(TokensShape { tokens: first.tokens, width: first.width })
     }
 
+    fn grid(&self, inputs: &[MapShape]) -> Option<(usize, usize)> {
+        inputs.first()?.grid
+    }
+
     fn cost(&self, inputs: &[MapShape]) -> Cost {
         let Some((first, others)) = inputs.split_first() else { return Cost::default() };
         let (n, width) = (first.tokens, first.width);

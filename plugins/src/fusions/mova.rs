@@ -113,6 +113,10 @@ impl FusionConfig for Mova {
         Ok(TokensShape { tokens: first.tokens, width: first.width })
     }
 
+    fn grid(&self, inputs: &[MapShape]) -> Option<(usize, usize)> {
+        inputs.first()?.grid
+    }
+
     fn cost(&self, inputs: &[MapShape]) -> Cost {
         let Some((first, others)) = inputs.split_first() else { return Cost::default() };
         let (n, c) = (first.tokens, first.width);

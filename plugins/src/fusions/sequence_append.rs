@@ -39,6 +39,13 @@ impl FusionConfig for SequenceAppend {
         Ok(TokensShape { tokens, width: self.width(inputs) })
     }
 
+    fn grid(&self, inputs: &[MapShape]) -> Option<(usize, usize)> {
+        match inputs {
+            [only] => only.grid,
+            _ => None,
+        }
+    }
+
     fn cost(&self, inputs: &[MapShape]) -> Cost {
         let width = self.width(inputs);
         inputs

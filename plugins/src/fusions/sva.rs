@@ -70,6 +70,10 @@ impl FusionConfig for Sva {
         Ok(TokensShape { tokens: self.grid * self.grid, width: self.width })
     }
 
+    fn grid(&self, _: &[MapShape]) -> Option<(usize, usize)> {
+        Some((self.grid, self.grid))
+    }
+
     fn cost(&self, inputs: &[MapShape]) -> Cost {
         let (n, c) = (self.grid * self.grid, self.width);
         let mut once = Cost::default();

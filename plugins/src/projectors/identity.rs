@@ -1,7 +1,7 @@
 //! No projection: the visual tokens must have the LLM's width already.
 
 use eagle_core::nn::Builder;
-use eagle_core::registry::{Cost, Misfit, Projector, ProjectorConfig, TokensShape};
+use eagle_core::registry::{Cost, Grid, Misfit, Projector, ProjectorConfig, TokensShape};
 use eagle_core::tensor::{Result, Tensor};
 
 eagle_core::config! {
@@ -21,6 +21,10 @@ impl ProjectorConfig for Identity {
                 Misfit::input(0, message).help("project them with Linear() or Mlp(depth: 2)")
             );
         }
+        Ok(input)
+    }
+
+    fn grid(&self, input: Option<(usize, usize)>) -> Grid {
         Ok(input)
     }
 

@@ -3,7 +3,7 @@
 //! `[B, N, C]` to `[B, N, llm_width]`.
 
 use eagle_core::nn::{Builder, cost, layers};
-use eagle_core::registry::{Cost, Misfit, Projector, ProjectorConfig, TokensShape};
+use eagle_core::registry::{Cost, Grid, Misfit, Projector, ProjectorConfig, TokensShape};
 use eagle_core::tensor::{Result, Tensor};
 
 eagle_core::config! {
@@ -18,6 +18,10 @@ eagle_core::register!(projector Linear, examples [
 impl ProjectorConfig for Linear {
     fn output(&self, input: TokensShape, width: usize) -> std::result::Result<TokensShape, Misfit> {
         Ok(TokensShape { width, ..input })
+    }
+
+    fn grid(&self, input: Option<(usize, usize)>) -> Grid {
+        Ok(input)
     }
 
     fn cost(&self, input: TokensShape, llm_width: usize) -> Cost {

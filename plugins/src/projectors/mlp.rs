@@ -5,8 +5,9 @@
 
 use eagle_core::nn::ops::Activation;
 use eagle_core::nn::{Builder, cost, layers};
-use eagle_core::registry::{Cost, Misfit, Projector, ProjectorConfig, TokensShape};
+use eagle_core::registry::{Cost, Grid, Misfit, Projector, ProjectorConfig, TokensShape};
 use eagle_core::tensor::{Result, Tensor};
+use eagle_core::weights::Keys;
 
 eagle_core::config! {
     /// Linear layers to the LLM's width with GELU between them; EAGLE's `mlp2x_gelu` at depth 2.
@@ -29,6 +30,10 @@ impl ProjectorConfig for Mlp {
         Ok(TokensShape { width, ..input })
     }
 
+    fn grid(&self, input: Option<(usize, usize)>) -> Grid {
+        Ok(input)
+    }
+
     fn cost(&self, input: TokensShape, llm_width: usize) -> Cost {
         let deeper = cost::linear(input.tokens, llm_width, llm_width)
             + cost::pointwise(input.tokens, llm_width);
@@ -48,6 +53,11 @@ impl ProjectorConfig for Mlp {
             })
             .collect::<Result<_>>()?;
         Ok(Box::new(Module { layers }))
+    }
+
+    /// As transformers spells `mlp2x_gelu`.
+    fn keys(&self) -> Keys {
+        Keys::default().renaming("0.*", "linear_1.*").renaming("2.*", "linear_2.*")
     }
 }
 

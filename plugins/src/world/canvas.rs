@@ -2,13 +2,17 @@
 
 use image::RgbImage;
 use tiny_skia::{
-    Color, FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pixmap, Rect, Stroke, Transform,
+    Color, FillRule, LineCap, LineJoin, Mask, Paint, Path, PathBuilder, Pixmap, Rect, Stroke,
+    Transform,
 };
 
 use super::dice::mix;
 use super::glyphs;
-use super::lexicon::Shape;
-use super::scene::{Print, Thing};
+use super::lettering::{Style, Text};
+use super::lexicon::{Shape, Texture};
+use super::scene::{Backdrop, Print, Thing};
+use super::scenes::contrast;
+use super::scenes::still_life::Item;
 use super::shapes;
 
 /// A picture being drawn, in fractions of its sides.
@@ -30,6 +34,16 @@ impl Canvas {
         Self { width, height, pixels }
     }
 
+    /// A ground with its scratches.
+    #[must_use]
+    pub fn on(backdrop: &Backdrop, width: u32, height: u32) -> Self {
+        let mut canvas = Self::new(width, height, backdrop.ground);
+        for (line, ink) in &backdrop.scratches {
+            canvas.line(*line, 0.012, *ink);
+        }
+        canvas
+    }
+
     /// A straight stroke from `[x, y]` to `[x, y]`.
     pub fn line(&mut self, [from_x, from_y, to_x, to_y]: [f32; 4], pen: f32, ink: [u8; 3]) {
         let mut path = PathBuilder::new();
@@ -38,18 +52,63 @@ impl Canvas {
         self.stroke(path, pen, ink);
     }
 
+    /// A filled outline.
+    pub fn polygon(&mut self, corners: &[[f32; 2]], ink: [u8; 3]) {
+        self.fill(closed(corners), ink);
+    }
+
+    /// An outline, its line as wide as `pen`.
+    pub fn outline(&mut self, corners: &[[f32; 2]], pen: f32, ink: [u8; 3]) {
+        self.stroke(closed(corners), pen, ink);
+    }
+
+    /// A disc.
+    pub fn disc(&mut self, [x, y]: [f32; 2], radius: f32, ink: [u8; 3]) {
+        let mut path = PathBuilder::new();
+        path.push_circle(x, y, radius);
+        self.fill(path, ink);
+    }
+
+    /// A line of text in front of lines that it must stand out from: with a rim in the ground's
+    /// colour.
+    pub fn text_over(&mut self, text: &Text, ground: [u8; 3]) {
+        let style = Style { weight: text.style.weight + 0.2, ..text.style };
+        self.text(&Text { style, ink: ground, ..text.clone() });
+        self.text(text);
+    }
+
+    /// A line of text.
+    pub fn text(&mut self, text: &Text) {
+        let mut path = PathBuilder::new();
+        for stroke in text.strokes() {
+            for (corner, (x, y)) in stroke.into_iter().enumerate() {
+                if corner == 0 { path.move_to(x, y) } else { path.line_to(x, y) }
+            }
+        }
+        self.stroke(path, text.style.weight * text.height, text.ink);
+    }
+
     /// One coloured shape.
     pub fn shape(&mut self, thing: &Thing) {
-        let mut path = PathBuilder::new();
-        match thing.shape {
-            Shape::Circle => path.push_circle(thing.x, thing.y, shapes::CIRCLE * thing.radius),
-            Shape::Ring => {
-                path.push_circle(thing.x, thing.y, shapes::RING.0 * thing.radius);
-                path.push_circle(thing.x, thing.y, shapes::RING.1 * thing.radius);
-            }
-            _ => polygon(&mut path, thing.outline().into_iter().map(|[x, y]| (x, y))),
+        self.fill(silhouette(thing), thing.ink);
+    }
+
+    /// One coloured shape with its surface.
+    pub fn item(&mut self, item: &Item) {
+        let thing = &item.thing;
+        self.shape(thing);
+        let Some(marks) = marks(item) else { return };
+        let scale = self.scale();
+        let mask = Mask::new(self.width, self.height).zip(silhouette(thing).finish());
+        let (Some(pixels), Some((mut mask, shape))) = (&mut self.pixels, mask) else { return };
+        mask.fill_path(&shape, FillRule::EvenOdd, true, scale);
+        let ink = paint(second_ink(thing.ink));
+        if item.texture == Texture::Framed {
+            let rim = Stroke { width: 0.3 * thing.radius, ..Stroke::default() };
+            pixels.stroke_path(&shape, &ink, &rim, scale, Some(&mask));
+        } else if let Some(marks) = marks.finish() {
+            pixels.fill_path(&marks, &ink, FillRule::EvenOdd, scale, Some(&mask));
         }
-        self.fill(path, thing.ink);
     }
 
     /// A word on its plate.
@@ -137,6 +196,71 @@ impl Canvas {
     fn scale(&self) -> Transform {
         Transform::from_scale(self.width as f32, self.height as f32)
     }
+}
+
+/// The outline of a thing, holes and curves included.
+fn silhouette(thing: &Thing) -> PathBuilder {
+    let mut path = PathBuilder::new();
+    match thing.shape {
+        Shape::Circle => path.push_circle(thing.x, thing.y, shapes::CIRCLE * thing.radius),
+        Shape::Ring => {
+            path.push_circle(thing.x, thing.y, shapes::RING.0 * thing.radius);
+            path.push_circle(thing.x, thing.y, shapes::RING.1 * thing.radius);
+        }
+        _ => polygon(&mut path, thing.outline().into_iter().map(|[x, y]| (x, y))),
+    }
+    path
+}
+
+/// What is drawn on a thing in its second colour; nothing on a plain one, and an empty path where
+/// it is the rim.
+fn marks(item: &Item) -> Option<PathBuilder> {
+    let Thing { x, y, radius, .. } = item.thing;
+    let mut path = PathBuilder::new();
+    let mut rect = |left: f32, top: f32, width: f32, height: f32| {
+        let at = (x + left * radius, y + top * radius);
+        if let Some(rect) = Rect::from_xywh(at.0, at.1, width * radius, height * radius) {
+            path.push_rect(rect);
+        }
+    };
+    match item.texture {
+        Texture::Plain => return None,
+        Texture::Framed => {}
+        Texture::Striped => {
+            for left in [-0.9, -0.38, 0.14, 0.66] {
+                rect(left, -1.0, 0.26, 2.0);
+            }
+        }
+        Texture::Halved => rect(-1.0, 0.0, 2.0, 1.0),
+        Texture::Checked => {
+            for row in 0..5u8 {
+                for column in (row % 2..5).step_by(2) {
+                    rect(f32::from(column) * 0.4 - 1.0, f32::from(row) * 0.4 - 1.0, 0.4, 0.4);
+                }
+            }
+        }
+        Texture::Dotted => {
+            for row in [-0.75f32, -0.25, 0.25, 0.75] {
+                for column in [-0.75f32, -0.25, 0.25, 0.75] {
+                    path.push_circle(x + column * radius, y + row * radius, 0.15 * radius);
+                }
+            }
+        }
+    }
+    Some(path)
+}
+
+/// White, or black on what is bright.
+fn second_ink(ink: [u8; 3]) -> [u8; 3] {
+    let to = contrast(ink);
+    let mix = |i: usize| ((u32::from(ink[i]) + 3 * u32::from(to[i])) / 4) as u8;
+    [mix(0), mix(1), mix(2)]
+}
+
+fn closed(corners: &[[f32; 2]]) -> PathBuilder {
+    let mut path = PathBuilder::new();
+    polygon(&mut path, corners.iter().map(|&[x, y]| (x, y)));
+    path
 }
 
 fn polygon(path: &mut PathBuilder, corners: impl Iterator<Item = (f32, f32)>) {

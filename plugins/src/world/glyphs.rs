@@ -1,6 +1,7 @@
-//! A stroke font: capitals and digits as polylines, sharp at every size.
+//! A stroke font: letters of both cases and digits as polylines, sharp at every size.
 //!
-//! A glyph lies on a grid 4 wide and 6 high, y downwards; the next one begins 6 further right.
+//! A glyph lies on a grid 4 wide and 6 high, y downwards; the next one begins 6 further right. The
+//! tails of small letters reach down to 8.
 
 /// Width of a glyph, in grid units.
 pub const WIDTH: f32 = 4.0;
@@ -9,9 +10,11 @@ pub const HEIGHT: f32 = 6.0;
 /// From the left edge of one glyph to the left edge of the next, in grid units.
 pub const ADVANCE: f32 = 6.0;
 
-type Polyline = &'static [(u8, u8)];
+/// Corners of a stroke; two equal ones are a dot.
+pub type Polyline = &'static [(u8, u8)];
 
-/// The strokes of `letter` (either case) or digit; none for anything else.
+/// The strokes of a capital (of `letter` in either case), a digit or a colon; none for anything
+/// else.
 #[must_use]
 pub fn strokes(letter: char) -> &'static [Polyline] {
     match letter.to_ascii_uppercase() {
@@ -88,6 +91,51 @@ pub fn strokes(letter: char) -> &'static [Polyline] {
             &[(1, 3), (0, 4), (0, 5), (1, 6), (3, 6), (4, 5), (4, 4), (3, 3)],
         ],
         '9' => &[&[(1, 6), (3, 6), (4, 5), (4, 1), (3, 0), (1, 0), (0, 1), (0, 2), (1, 3), (4, 3)]],
+        ':' => &[&[(2, 2), (2, 2)], &[(2, 5), (2, 5)]],
         _ => &[],
+    }
+}
+
+/// The strokes of a small letter; of anything else those of [`strokes`].
+#[must_use]
+pub fn small_strokes(letter: char) -> &'static [Polyline] {
+    const BOWL: Polyline = &[(4, 3), (3, 2), (1, 2), (0, 3), (0, 5), (1, 6), (3, 6), (4, 5)];
+    const BELLY: Polyline = &[(0, 3), (1, 2), (3, 2), (4, 3), (4, 5), (3, 6), (1, 6), (0, 5)];
+    const ARCH: Polyline = &[(0, 3), (1, 2), (3, 2), (4, 3), (4, 6)];
+    const CUP: Polyline = &[(0, 2), (0, 5), (1, 6), (3, 6), (4, 5)];
+    match letter {
+        'a' => {
+            &[&[(1, 2), (3, 2), (4, 3), (4, 6)], &[(4, 4), (1, 4), (0, 5), (1, 6), (3, 6), (4, 5)]]
+        }
+        'b' => &[&[(0, 0), (0, 6)], BELLY],
+        'c' => &[BOWL],
+        'd' => &[&[(4, 0), (4, 6)], BOWL],
+        'e' => &[&[(0, 4), (4, 4), (4, 3), (3, 2), (1, 2), (0, 3), (0, 5), (1, 6), (3, 6), (4, 5)]],
+        'f' => &[&[(4, 0), (3, 0), (2, 1), (2, 6)], &[(0, 2), (4, 2)]],
+        'g' => &[&[(4, 2), (4, 7), (3, 8), (0, 8)], BOWL],
+        'h' => &[&[(0, 0), (0, 6)], ARCH],
+        'i' => &[&[(1, 2), (2, 2), (2, 6)], &[(1, 6), (3, 6)], &[(2, 0), (2, 0)]],
+        'j' => &[&[(2, 2), (3, 2), (3, 7), (2, 8), (0, 8)], &[(3, 0), (3, 0)]],
+        'k' => &[&[(0, 0), (0, 6)], &[(4, 2), (0, 4), (4, 6)]],
+        'l' => &[&[(1, 0), (2, 0), (2, 6)], &[(1, 6), (3, 6)]],
+        'm' => &[
+            &[(0, 2), (0, 6)],
+            &[(0, 3), (1, 2), (2, 3), (2, 6)],
+            &[(2, 3), (3, 2), (4, 3), (4, 6)],
+        ],
+        'n' => &[&[(0, 2), (0, 6)], ARCH],
+        'o' => &[&[(1, 2), (3, 2), (4, 3), (4, 5), (3, 6), (1, 6), (0, 5), (0, 3), (1, 2)]],
+        'p' => &[&[(0, 2), (0, 8)], BELLY],
+        'q' => &[&[(4, 2), (4, 8)], BOWL],
+        'r' => &[&[(0, 2), (0, 6)], &[(0, 3), (1, 2), (3, 2), (4, 3)]],
+        's' => &[&[(4, 3), (3, 2), (1, 2), (0, 3), (1, 4), (3, 4), (4, 5), (3, 6), (1, 6), (0, 5)]],
+        't' => &[&[(2, 0), (2, 5), (3, 6), (4, 6)], &[(0, 2), (4, 2)]],
+        'u' => &[CUP, &[(4, 2), (4, 6)]],
+        'v' => &[&[(0, 2), (2, 6), (4, 2)]],
+        'w' => &[&[(0, 2), (1, 6), (2, 3), (3, 6), (4, 2)]],
+        'x' => &[&[(0, 2), (4, 6)], &[(4, 2), (0, 6)]],
+        'y' => &[CUP, &[(4, 2), (4, 7), (3, 8), (0, 8)]],
+        'z' => &[&[(0, 2), (4, 2), (0, 6), (4, 6)]],
+        _ => strokes(letter),
     }
 }

@@ -106,6 +106,42 @@ impl Colour {
     }
 }
 
+/// How the surface of a thing looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Texture {
+    /// One colour.
+    Plain,
+    /// Upright stripes.
+    Striped,
+    /// Dots.
+    Dotted,
+    /// Squares in turn.
+    Checked,
+    /// A rim.
+    Framed,
+    /// Two halves, upper and lower.
+    Halved,
+}
+
+impl Texture {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Plain, Self::Striped, Self::Dotted, Self::Checked, Self::Framed, Self::Halved];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Striped => "striped",
+            Self::Dotted => "dotted",
+            Self::Checked => "checked",
+            Self::Framed => "framed",
+            Self::Halved => "halved",
+        }
+    }
+}
+
 /// What can be printed: short words, none of which is a word of a question.
 pub const PRINTED: [&str; 48] = [
     "ant", "ape", "bag", "bat", "bed", "bee", "bib", "bow", "box", "bun", "bus", "cab", "cap",
@@ -121,7 +157,21 @@ pub const GLUE: [&str; 34] = [
     "the", "there", "this", "to", "top", "what", "where", "which", "with", "word", "yes", "in",
 ];
 
-/// Every word that is a single token of the mini vocabulary, sorted, without repeats.
+/// The keys of forms whose values are words.
+pub const WORD_KEYS: [&str; 4] = ["name", "city", "item", "owner"];
+/// The keys of forms whose values are numbers.
+pub const NUMBER_KEYS: [&str; 4] = ["total", "price", "room", "code"];
+
+/// Further words of the questions and captions of the named families.
+pub const FURTHER: [&str; 37] = [
+    "after", "at", "b", "bar", "before", "begin", "c", "chart", "comes", "d", "diagram", "does",
+    "end", "form", "from", "higher", "highest", "large", "larger", "line", "lowest", "number",
+    "on", "pie", "point", "same", "say", "sign", "size", "slice", "small", "text", "texture",
+    "than", "value", "words", "written",
+];
+
+/// Every word that is a single token of the mini vocabulary: those of the elementary families,
+/// sorted, and then those that came later, so that the first ones keep their numbers.
 #[must_use]
 pub fn words() -> Vec<&'static str> {
     let mut words: Vec<_> = GLUE.to_vec();
@@ -129,5 +179,10 @@ pub fn words() -> Vec<&'static str> {
     words.extend(Colour::ALL.iter().map(|colour| colour.name()));
     words.sort_unstable();
     words.dedup();
+    let mut later: Vec<_> = FURTHER.to_vec();
+    later.extend(Texture::ALL.iter().map(|texture| texture.name()));
+    later.extend(WORD_KEYS.iter().chain(&NUMBER_KEYS));
+    later.sort_unstable();
+    words.extend(later);
     words
 }

@@ -11,11 +11,15 @@
 pub mod annotate;
 pub mod canvas;
 pub mod classes;
+pub mod compositions;
 pub mod conversation;
 pub mod dice;
+pub mod families;
 pub mod glyphs;
+pub mod lettering;
 pub mod lexicon;
 pub mod questions;
 pub mod scene;
+pub mod scenes;
 pub mod shapes;
 pub mod vocabulary;

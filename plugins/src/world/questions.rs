@@ -32,11 +32,35 @@ pub enum Family {
     Word,
     /// "describe the picture.": everything from left to right, then the printed word.
     Caption,
+    /// Attributes, places, relations, counting, comparison of things of several sizes and textures.
+    Gqa,
+    /// "what word is on the red sign?": words and numbers of several sizes.
+    TextVqa,
+    /// "what is written in the picture?": words, numbers, letters, lines.
+    OcrBench,
+    /// "what is the value of cat?", "which bar is the highest?": bar, line and pie charts.
+    ChartQa,
+    /// "what is the total?": the values of a form.
+    DocVqa,
+    /// "is there a striped red circle in the picture?": what isn't there is random, popular, or nearly
+    /// there.
+    Pope,
+    /// Two questions about each picture, one to affirm and one to deny.
+    Mme,
+    /// "what comes after cat?": multiple choice about a diagram.
+    Sqa,
+    /// Multiple choice about every kind of picture.
+    Seed,
+    /// The same, each question once for every rotation of its choices.
+    MmBench,
+    /// "describe the picture.": a picture of any of the kinds above; the caption spells what is
+    /// printed.
+    Scenes,
 }
 
 impl Family {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
+    /// Those that ask about one kind of picture, several of them about the same one.
+    pub const ELEMENTARY: [Self; 8] = [
         Self::Colour,
         Self::Shape,
         Self::Count,
@@ -97,6 +121,8 @@ pub(super) fn ask(
         Family::Position => position(scene, told, dice),
         Family::Word => Some(turn("what word is printed?", scene.print.as_ref()?.word)),
         Family::Caption => Some(turn(DESCRIBE, &caption(scene))),
+        // These have pictures of their own.
+        _ => None,
     }
 }
 

@@ -202,7 +202,8 @@ fn clear_of(print: &Print, x: f32, y: f32, radius: f32) -> bool {
     (x - print.x).abs() > half_width + radius || (y - print.y).abs() > half_height + radius
 }
 
-fn backdrop(clutter: f32, dice: &mut Dice) -> Backdrop {
+/// A ground, dark or light, with as much disturbance as `clutter` says.
+pub(super) fn backdrop(clutter: f32, dice: &mut Dice) -> Backdrop {
     let level = if dice.coin() { dice.between(20.0, 75.0) } else { dice.between(165.0, 235.0) };
     let ground = jitter([level as u8; 3], 8, dice);
     let strokes = (clutter * 4.0 * dice.between(0.0, 1.0)).round() as usize;
@@ -219,7 +220,8 @@ fn backdrop(clutter: f32, dice: &mut Dice) -> Backdrop {
     }
 }
 
-fn jitter(rgb: [u8; 3], most: u8, dice: &mut Dice) -> [u8; 3] {
+/// A colour of which each channel deviates by at most `most`.
+pub(super) fn jitter(rgb: [u8; 3], most: u8, dice: &mut Dice) -> [u8; 3] {
     let most = f32::from(most);
     rgb.map(|channel| (f32::from(channel) + dice.between(-most, most)).clamp(0.0, 255.0) as u8)
 }

@@ -84,3 +84,26 @@ impl Thing {
         }
     }
 }
+
+/// The point of the unit circle at `turn` of a full turn, clockwise from the top: an own series,
+/// because `sin` differs between platforms.
+#[must_use]
+pub fn direction(turn: f32) -> [f32; 2] {
+    let quarters = (f64::from(turn) * 4.0).rem_euclid(4.0);
+    let quarter = quarters as u8;
+    let a = (quarters - f64::from(quarter)) * std::f64::consts::FRAC_PI_2;
+    let (mut sine, mut cosine, mut term) = (0.0, 0.0, 1.0);
+    for n in 1..=8 {
+        cosine += term;
+        term *= a / f64::from(2 * n - 1);
+        sine += term;
+        term *= -a / f64::from(2 * n);
+    }
+    let (x, y) = match quarter {
+        0 => (sine, -cosine),
+        1 => (cosine, sine),
+        2 => (-sine, cosine),
+        _ => (-cosine, -sine),
+    };
+    [x as f32, y as f32]
+}

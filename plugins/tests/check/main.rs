@@ -174,8 +174,9 @@ fn nodes_come_after_their_inputs_in_the_order_of_the_file() {
     let graph = graph.unwrap();
     let ids: Vec<&str> = graph.order.iter().map(|&node| graph.dag[node].id.as_str()).collect();
     assert_eq!(ids, ["convnext", "clip", "fuse", "project", "llm"]);
-    assert_eq!(graph.dag[graph.llm].id, "llm");
-    assert_eq!(graph.reads(&graph.dag[graph.llm]), ["text", "project"]);
+    let llm = &graph.dag[graph.llm.unwrap()];
+    assert_eq!(llm.id, "llm");
+    assert_eq!(graph.reads(llm), ["text", "project"]);
 }
 
 #[test]

@@ -42,9 +42,10 @@ pub fn fill(out: &Path, selected: Selected, options: &TableOptions) -> Result<Ta
                 rows.push(row(RowKind::Difference, shared, cells));
             }
         }
-        rows.extend(published_row(trial, &paper, &columns));
+        rows.extend(published_row(trial, &selected.trials, &paper, &columns));
     }
     correct(&mut rows);
+    rows.extend(chance_row(&columns));
     let mut table = Table {
         selection: selected.name,
         baseline: baseline.map(|trial| trial.name.clone()),
@@ -52,6 +53,7 @@ pub fn fill(out: &Path, selected: Selected, options: &TableOptions) -> Result<Ta
         rows,
         notes: Vec::new(),
         sql: selected.sql,
+        findings: Vec::new(),
         costs: options.costs,
     };
     table.notes = notes(&table);
@@ -101,28 +103,59 @@ fn cost(trial: &Trial, of: &dyn Fn((f64, f64, f64)) -> f64) -> Option<f64> {
     mean(&trial.costs.iter().map(|&costs| of(costs)).collect::<Vec<_>>())
 }
 
-fn columns(trials: &[Trial]) -> Vec<TableColumn> {
-    let mut largest: BTreeMap<(&str, &str), f64> = BTreeMap::new();
-    for score in trials.iter().flat_map(|trial| &trial.scores) {
-        let size = largest.entry((&score.benchmark, &score.metric)).or_default();
-        *size = size.max(score.value.abs());
+/// One a benchmark and metric that some trial has, then the mean over them where it says something.
+pub fn columns<'a>(trials: impl IntoIterator<Item = &'a Trial>) -> Vec<TableColumn> {
+    let mut scores: BTreeMap<(&str, &str), Vec<&Score>> = BTreeMap::new();
+    for score in trials.into_iter().flat_map(|trial| &trial.scores) {
+        scores.entry((&score.benchmark, &score.metric)).or_default().push(score);
     }
-    let mut columns: Vec<TableColumn> = largest
-        .into_iter()
-        .map(|((benchmark, metric), size)| TableColumn {
-            benchmark: benchmark.to_owned(),
-            metric: metric.to_owned(),
-            percent: size <= 1.0,
-            is_mean: false,
-        })
-        .collect();
-    // A mean over different scales, or over two metrics of one benchmark, would mean nothing.
+    let mut columns: Vec<TableColumn> =
+        scores.into_iter().map(|((name, metric), scores)| column(name, metric, &scores)).collect();
+    // A mean over unknown scales, or over two metrics of one benchmark, would mean nothing.
     let one_metric_each = columns.windows(2).all(|pair| pair[0].benchmark != pair[1].benchmark);
-    if columns.len() > 1 && one_metric_each && columns.iter().all(|c| c.percent) {
-        let (benchmark, metric) = ("mean".to_owned(), "mean".to_owned());
-        columns.push(TableColumn { benchmark, metric, percent: true, is_mean: true });
+    if columns.len() > 1 && one_metric_each && columns.iter().all(|c| c.maximum.is_some()) {
+        let share = |column: &TableColumn| Some(column.chance? / column.maximum?);
+        let chances: Option<Vec<f64>> = columns.iter().map(share).collect();
+        columns.push(TableColumn {
+            benchmark: "mean".to_owned(),
+            metric: "mean".to_owned(),
+            percent: true,
+            maximum: Some(1.0),
+            chance: chances.and_then(|chances| mean(&chances)),
+            is_mean: true,
+        });
     }
     columns
+}
+
+fn column(benchmark: &str, metric: &str, scores: &[&Score]) -> TableColumn {
+    let largest = scores.iter().map(|score| score.value.abs()).fold(0.0, f64::max);
+    let told = scores.iter().find_map(|score| score.maximum).filter(|best| *best > 0.0);
+    let maximum = told.or((largest <= 1.0).then_some(1.0));
+    TableColumn {
+        benchmark: benchmark.to_owned(),
+        metric: metric.to_owned(),
+        percent: maximum == Some(1.0),
+        maximum,
+        chance: scores.iter().find_map(|score| score.chance),
+        is_mean: false,
+    }
+}
+
+/// What a guess scores, where any benchmark tells.
+fn chance_row(columns: &[TableColumn]) -> Option<TableRow> {
+    let chance = |column: &TableColumn| column.chance.map(|chance| cell(chance, None, 0, 0));
+    let cells: Vec<Option<TableCell>> = columns.iter().map(chance).collect();
+    cells.iter().any(Option::is_some).then(|| TableRow {
+        trial: "guessing".to_owned(),
+        kind: RowKind::Chance,
+        seeds: 0,
+        visual_tokens: None,
+        parameters: None,
+        trained: None,
+        speed: None,
+        cells,
+    })
 }
 
 fn baseline<'a>(
@@ -152,19 +185,12 @@ pub fn of_column<'a>(trial: &'a Trial, column: &TableColumn, blind: bool) -> Vec
 }
 
 fn score_cells(trial: &Trial, columns: &[TableColumn], blind: bool) -> Vec<Option<TableCell>> {
-    let parts: Vec<Vec<&Score>> =
-        columns.iter().filter(|c| !c.is_mean).map(|c| of_column(trial, c, blind)).collect();
-    let mut parts_left = parts.iter();
-    columns
-        .iter()
-        .map(|column| {
-            if column.is_mean {
-                mean_cell(trial, &parts)
-            } else {
-                parts_left.next().and_then(|scores| score_cell(scores))
-            }
-        })
-        .collect()
+    let single: Vec<&TableColumn> = columns.iter().filter(|c| !c.is_mean).collect();
+    let cell = |column: &TableColumn| match column.is_mean {
+        true => mean_cell(trial, &single, blind),
+        false => score_cell(&of_column(trial, column, blind)),
+    };
+    columns.iter().map(cell).collect()
 }
 
 fn score_cell(scores: &[&Score]) -> Option<TableCell> {
@@ -175,24 +201,45 @@ fn score_cell(scores: &[&Score]) -> Option<TableCell> {
     Some(cell(mean(&values)?, spread, values.len(), samples))
 }
 
-/// The mean over benchmarks, of the seeds that have them all.
-fn mean_cell(trial: &Trial, parts: &[Vec<&Score>]) -> Option<TableCell> {
-    let of_seed = |seed: i64| -> Option<Vec<&Score>> {
-        parts.iter().map(|scores| scores.iter().find(|s| s.seed == seed).copied()).collect()
+/// Whether a trial has a score of a column.
+pub fn has(trial: &Trial, column: &TableColumn) -> bool {
+    !of_column(trial, column, false).is_empty()
+}
+
+/// A trial's mean over columns, of the seeds that have them all.
+pub fn mean_over(trial: &Trial, columns: &[&TableColumn]) -> Option<f64> {
+    mean_cell(trial, columns, false).map(|cell| cell.value)
+}
+
+/// The mean over benchmarks, each as a share of its best score, of the seeds that have them all.
+fn mean_cell(trial: &Trial, columns: &[&TableColumn], blind: bool) -> Option<TableCell> {
+    let parts: Vec<(Vec<&Score>, f64)> = columns
+        .iter()
+        .map(|column| (of_column(trial, column, blind), column.maximum.unwrap_or(1.0)))
+        .collect();
+    let of_seed = |seed: i64| -> Option<Vec<(&Score, f64)>> {
+        let found = parts.iter().map(|(scores, best)| {
+            scores.iter().find(|s| s.seed == seed).map(|score| (*score, *best))
+        });
+        found.collect()
     };
-    let complete: Vec<Vec<&Score>> = trial.runs.keys().filter_map(|seed| of_seed(*seed)).collect();
+    let complete: Vec<Vec<(&Score, f64)>> =
+        trial.runs.keys().filter_map(|seed| of_seed(*seed)).collect();
     let means: Vec<f64> = complete
         .iter()
-        .filter_map(|scores| mean(&scores.iter().map(|s| s.value).collect::<Vec<_>>()))
+        .filter_map(|scores| {
+            mean(&scores.iter().map(|(s, best)| s.value / best).collect::<Vec<_>>())
+        })
         .collect();
     let spread = if let [only] = complete.as_slice() {
         // Independent samples: variances add.
-        let squares: Option<f64> = only.iter().map(|s| s.standard_error.map(|e| e * e)).sum();
+        let square = |(s, best): &(&Score, f64)| s.standard_error.map(|e| (e / best).powi(2));
+        let squares: Option<f64> = only.iter().map(square).sum();
         squares.map(|sum| (sum.sqrt() / only.len() as f64, SpreadOver::Samples))
     } else {
         over_seeds(&means)
     };
-    let samples = complete.first().map_or(0, |scores| scores.iter().map(|s| s.n).sum());
+    let samples = complete.first().map_or(0, |scores| scores.iter().map(|(s, _)| s.n).sum());
     Some(cell(mean(&means)?, spread, means.len(), samples))
 }
 

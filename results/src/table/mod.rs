@@ -9,7 +9,13 @@ mod text;
 
 use std::path::Path;
 
+pub(crate) use cells::{columns, has, mean_over};
+pub(crate) use paired::{difference, samples};
+pub(crate) use runs::{Selected, Trial, select};
+pub(crate) use text::{p_text, tex};
+
 use crate::ResultsError;
+use crate::findings::{Finding, of_study};
 use crate::stats::{LEVEL, Test};
 
 /// What a table can be asked for beyond its selection.
@@ -39,6 +45,8 @@ pub struct Table {
     pub rows: Vec<TableRow>,
     /// What a reader must know: how to read the numbers, and which runs are missing.
     pub notes: Vec<String>,
+    /// What this study says of the paper's findings.
+    pub findings: Vec<Finding>,
     /// The SQL that the scores come from.
     pub sql: String,
     /// Whether costs are shown.
@@ -46,14 +54,19 @@ pub struct Table {
 }
 
 /// One column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TableColumn {
     /// The benchmark, or `mean`.
     pub benchmark: String,
     /// Its metric.
     pub metric: String,
-    /// Whether every score lies in -1..1, so that it reads as percent.
+    /// Whether the best score is 1, so that it reads as percent.
     pub percent: bool,
+    /// The best score: 1 where the benchmark tells none and all lie in -1..1; None where nothing is
+    /// known of the scale, so that no mean over columns can be had.
+    pub maximum: Option<f64>,
+    /// What a guess is expected to score, where the benchmark tells.
+    pub chance: Option<f64>,
     /// Whether this is the mean over the other columns.
     pub is_mean: bool,
 }
@@ -69,6 +82,8 @@ pub enum RowKind {
     Difference,
     /// What was published for it.
     Published,
+    /// Of no trial: what a guess is expected to score.
+    Chance,
 }
 
 /// One row.
@@ -151,14 +166,16 @@ pub enum TableFormat {
     Tex,
 }
 
-/// The table of the study `selection`, or of the experiment of that name where there is no such
-/// study, from the runs in `out` that are done.
+/// The table of the study `selection`, else of the experiment of that name, else of the only study that is
+/// named after that table ("fusion": mini-fusion), from the runs in `out` that are done.
 ///
 /// # Errors
 /// What [`crate::query`] returns, and a study, baseline or published table that does not exist.
 pub fn table(out: &Path, selection: &str, options: &TableOptions) -> Result<Table, ResultsError> {
     let selected = runs::select(out, selection)?;
-    cells::fill(out, selected, options)
+    let mut table = cells::fill(out, selected, options)?;
+    table.findings = of_study(out, &table.selection)?;
+    Ok(table)
 }
 
 impl Table {

@@ -51,6 +51,14 @@ pub fn notes(table: &Table) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if has(RowKind::Chance) {
+        notes.push("Chance: what a guess is expected to score, as the benchmark tells.".to_owned());
+    }
+    if table.columns.iter().any(|c| c.is_mean)
+        && table.columns.iter().any(|c| c.maximum != Some(1.0))
+    {
+        notes.push("Mean: of each benchmark's share of its best score.".to_owned());
+    }
     if has(RowKind::Difference)
         && let Some(baseline) = &table.baseline
     {

@@ -101,10 +101,11 @@ fn by_seed(contrast: &Contrast<'_>, columns: &[&TableColumn]) -> BTreeMap<i64, f
     let of_seed = |seed: i64| -> Option<f64> {
         let mut terms = Vec::new();
         for column in columns {
+            let best = unit(columns, column);
             let mut sum = 0.0;
             for (weight, trial) in contrast {
                 let scores = of_column(trial, column, false);
-                sum += weight * scores.iter().find(|score| score.seed == seed)?.value;
+                sum += weight * scores.iter().find(|score| score.seed == seed)?.value / best;
             }
             terms.push(sum);
         }
@@ -133,12 +134,20 @@ fn by_question(
     samples: &Samples,
     seeds: &BTreeMap<i64, f64>,
 ) -> Option<Vec<Vec<f64>>> {
-    columns.iter().map(|column| of_questions_of(contrast, column, samples, seeds)).collect()
+    let of = |column: &&TableColumn| {
+        of_questions_of(contrast, (column, unit(columns, column)), samples, seeds)
+    };
+    columns.iter().map(of).collect()
+}
+
+/// What a column's scores are divided by: several columns have a mean of shares of their best scores.
+fn unit(columns: &[&TableColumn], column: &TableColumn) -> f64 {
+    if columns.len() > 1 { column.maximum.unwrap_or(1.0) } else { 1.0 }
 }
 
 fn of_questions_of(
     contrast: &Contrast<'_>,
-    column: &TableColumn,
+    (column, unit): (&TableColumn, f64),
     samples: &Samples,
     seeds: &BTreeMap<i64, f64>,
 ) -> Option<Vec<f64>> {
@@ -151,7 +160,7 @@ fn of_questions_of(
             for (sample, value) in of_run(samples, trial, score)? {
                 let (count, sum) = sums.entry(sample).or_default();
                 *count += 1;
-                *sum += weight * value;
+                *sum += weight * value / unit;
             }
         }
     }

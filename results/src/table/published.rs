@@ -4,6 +4,7 @@ use super::runs::{Selected, Trial};
 use super::{RowKind, TableCell, TableColumn, TableOptions, TableRow};
 use crate::ResultsError;
 use crate::error::nearest;
+use crate::findings::place_of;
 use crate::paper::{Published, published, same_name};
 
 /// The published numbers that may stand in this table: those of the table asked for, else of the
@@ -36,12 +37,16 @@ pub fn published_rows(
 /// What was published under the trial's name, its experiment's, or that of a plugin it varies.
 pub fn published_row(
     trial: &Trial,
+    all: &[Trial],
     known: &[Published],
     columns: &[TableColumn],
 ) -> Option<TableRow> {
     let ours = || std::iter::once(&trial.name).chain(&trial.experiments).chain(trial.axes.values());
-    let matching: Vec<&Published> =
-        known.iter().filter(|p| ours().any(|name| same_name(name, p.row))).collect();
+    let same = |p: &&Published| {
+        place_of(p.table, p.row).is_some_and(|place| place.admits(trial, all))
+            || ours().any(|name| same_name(name, p.row))
+    };
+    let matching: Vec<&Published> = known.iter().filter(same).collect();
     // One publication a row: the same model may be in two tables.
     let table = matching.first()?.table;
     let of = |metric: &str| {

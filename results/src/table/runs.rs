@@ -43,11 +43,16 @@ pub struct Score {
     pub n: usize,
     pub standard_error: Option<f64>,
     pub undecided: usize,
+    /// What a guess is expected to score, where known.
+    pub chance: Option<f64>,
+    /// The best value, where known.
+    pub maximum: Option<f64>,
 }
 
 /// Everything that the table of `name` needs, except samples.
 pub fn select(out: &Path, name: &str) -> Result<Selected, ResultsError> {
-    let column = selecting_column(out, name)?;
+    let (column, name) = selecting(out, name)?;
+    let name = name.as_str();
     let condition = format!("{column} = {}", quoted(name));
     let runs = query(out, &format!("SELECT * FROM runs WHERE {condition} ORDER BY started, run"))?;
     let (mut trials, mut notes) = trials(&runs);
@@ -69,7 +74,9 @@ pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-fn selecting_column(out: &Path, name: &str) -> Result<&'static str, ResultsError> {
+/// The column and value that select the runs of `name`: a study, else an experiment, else the only study
+/// that is named after the table `name` ("fusion": mini-fusion).
+fn selecting(out: &Path, name: &str) -> Result<(&'static str, String), ResultsError> {
     let frame =
         query(out, "SELECT DISTINCT study, experiment FROM runs ORDER BY study, experiment")?;
     let names = Rows::new(&frame);
@@ -78,10 +85,15 @@ fn selecting_column(out: &Path, name: &str) -> Result<&'static str, ResultsError
     };
     let (studies, experiments) = (column("study"), column("experiment"));
     if studies.contains(name) {
-        return Ok("study");
+        return Ok(("study", name.to_owned()));
     }
     if experiments.contains(name) {
-        return Ok("experiment");
+        return Ok(("experiment", name.to_owned()));
+    }
+    let after: Vec<&String> =
+        studies.iter().filter(|study| study.ends_with(&format!("-{name}"))).collect();
+    if let [only] = after[..] {
+        return Ok(("study", only.clone()));
     }
     let known: BTreeSet<String> = studies.into_iter().chain(experiments).collect();
     let nearest = nearest(name, known.iter().map(String::as_str));
@@ -179,6 +191,8 @@ fn attach_scores(trials: &mut [Trial], frame: &Frame) {
             n: table.int(row, "n").unwrap_or_default().max(0) as usize,
             standard_error: table.float(row, "standard_error"),
             undecided: table.int(row, "n_undecided").unwrap_or_default().max(0) as usize,
+            chance: table.float(row, "chance"),
+            maximum: table.float(row, "maximum"),
         });
     }
     for trial in trials {

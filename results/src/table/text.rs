@@ -3,6 +3,7 @@
 use super::notes::{ONE_SEED, UNSURE, from_one_seed, unsure};
 use super::{RowKind, SpreadOver, Table, TableCell, TableColumn, TableRow};
 use crate::cell::{Cell, csv_field};
+use crate::findings::below;
 
 /// GitHub's Markdown, notes as a list.
 pub fn markdown(table: &Table) -> String {
@@ -21,7 +22,7 @@ pub fn markdown(table: &Table) -> String {
         out += &line(texts(table, index, row));
     }
     let notes: String = table.notes.iter().map(|note| format!("- {note}\n")).collect();
-    format!("{out}\n{notes}")
+    format!("{out}\n{notes}{}", below::markdown(&table.findings))
 }
 
 /// A `tabular` for the booktabs package.
@@ -41,7 +42,7 @@ pub fn latex(table: &Table) -> String {
     );
     out += &line(header(table));
     for (index, row) in table.rows.iter().enumerate() {
-        if row.kind == RowKind::Model {
+        if matches!(row.kind, RowKind::Model | RowKind::Chance) {
             out += "\\midrule\n";
         }
         out += &line(texts(table, index, row));
@@ -50,7 +51,7 @@ pub fn latex(table: &Table) -> String {
     for note in &table.notes {
         out += &format!("{}\\par\n", tex(note));
     }
-    out + "\\end{minipage}\n"
+    out + &below::latex(&table.findings) + "\\end{minipage}\n"
 }
 
 /// One line a cell, in the benchmark's own scale (published numbers: as published).
@@ -75,8 +76,7 @@ fn csv_line(table: &Table, row: &TableRow, column: &TableColumn, cell: &TableCel
         SpreadOver::Seeds => "seeds",
         SpreadOver::Samples => "samples",
     });
-    let published = cell.source.is_some();
-    let count = |n: usize| if published { String::new() } else { n.to_string() };
+    let count = |n: usize| if of_no_run(row.kind) { String::new() } else { n.to_string() };
     let interval = cell.test.as_ref().and_then(|test| test.interval);
     let fields = [
         csv_field(&table.selection),
@@ -109,8 +109,14 @@ impl RowKind {
             RowKind::Blind => "blind",
             RowKind::Difference => "difference",
             RowKind::Published => "published",
+            RowKind::Chance => "chance",
         }
     }
+}
+
+/// Rows that no run of ours stands behind.
+fn of_no_run(kind: RowKind) -> bool {
+    matches!(kind, RowKind::Published | RowKind::Chance)
 }
 
 const COSTS: [&str; 3] = ["parameters", "trained", "samples/s"];
@@ -160,6 +166,7 @@ fn texts(table: &Table, index: usize, row: &TableRow) -> Vec<Shown> {
         RowKind::Blind => "blind (image withheld)".to_owned(),
         RowKind::Difference => "difference".to_owned(),
         RowKind::Published => "published".to_owned(),
+        RowKind::Chance => "chance".to_owned(),
     };
     let baseline = first && table.baseline.as_ref() == Some(&row.trial);
     let trial = match (first, baseline) {
@@ -167,7 +174,7 @@ fn texts(table: &Table, index: usize, row: &TableRow) -> Vec<Shown> {
         (true, false) => row.trial.clone(),
         (false, _) => String::new(),
     };
-    let seeds = if row.kind == RowKind::Published { String::new() } else { row.seeds.to_string() };
+    let seeds = if of_no_run(row.kind) { String::new() } else { row.seeds.to_string() };
     let with_tokens = matches!(row.kind, RowKind::Model | RowKind::Published);
     let mark = if row.cells.iter().flatten().any(unsure) { UNSURE } else { "" };
     let tokens = row
@@ -219,7 +226,7 @@ fn strong(table: &Table, row: &TableRow, at: usize) -> bool {
             .iter()
             .filter(|other| other.kind == RowKind::Difference && other.trial == row.trial)
             .any(|other| significant(other).is_some_and(|value| value > 0.0)),
-        RowKind::Blind | RowKind::Published => false,
+        RowKind::Blind | RowKind::Published | RowKind::Chance => false,
     }
 }
 
@@ -233,7 +240,7 @@ fn number(row: &TableRow, column: &TableColumn, cell: &TableCell) -> String {
     match row.kind {
         RowKind::Difference => format!("{value:+.1}"),
         RowKind::Published => value.to_string(),
-        RowKind::Model | RowKind::Blind => format!("{value:.1}"),
+        RowKind::Model | RowKind::Blind | RowKind::Chance => format!("{value:.1}"),
     }
 }
 
@@ -256,7 +263,7 @@ fn cell_text(row: &TableRow, column: &TableColumn, cell: &TableCell, with_number
         }
         text += &format!(" ({})", p_text(test.adjusted));
     }
-    if row.kind != RowKind::Published && cell.seeds != row.seeds {
+    if !of_no_run(row.kind) && cell.seeds != row.seeds {
         text += &format!(" [{} of {} seeds]", cell.seeds, row.seeds);
     }
     text
@@ -267,7 +274,8 @@ pub fn p_text(p: f64) -> String {
     if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }
 }
 
-fn tex(text: &str) -> String {
+/// Text with what LaTeX would read as a command escaped.
+pub fn tex(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

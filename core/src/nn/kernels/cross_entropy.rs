@@ -178,3 +178,21 @@ pub fn softmax_cross_entropy(
     let loss = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() as f32;
     Losses { loss, hidden: Some(gradient), head: None }
 }
+
+/// The sum of the cross-entropies of the rows of `logits` against rows of non-negative `targets`, and
+/// its gradient.
+pub fn soft_cross_entropy(logits: &[f32], classes: usize, targets: &[f32]) -> (f32, Vec<f32>) {
+    let mut gradient = copy(logits);
+    let mut loss = 0.0;
+    for (row, target) in gradient.chunks_exact_mut(classes).zip(targets.chunks_exact(classes)) {
+        let max = max_of(row);
+        let mass: f32 = target.iter().sum();
+        let exponentials: f32 = row.iter().map(|x| (x - max).exp()).sum();
+        let log = exponentials.ln() + max;
+        for (x, target) in row.iter_mut().zip(target) {
+            loss += f64::from(target * (log - *x));
+            *x = mass * (*x - log).exp() - target;
+        }
+    }
+    (loss as f32, gradient)
+}

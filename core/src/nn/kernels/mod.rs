@@ -12,6 +12,7 @@ pub mod attention;
 pub mod conv;
 pub mod cross_entropy;
 pub mod deformable;
+pub mod detection;
 pub mod elementwise;
 mod forced;
 pub mod gemm;

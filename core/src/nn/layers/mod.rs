@@ -3,6 +3,7 @@
 mod attention;
 mod block;
 mod checkpoint;
+mod dense_head;
 mod linear;
 mod mlp;
 mod norm;
@@ -15,6 +16,7 @@ mod windows;
 pub use attention::{Attention, AttentionNames, FusedProjection};
 pub use block::{FeedForward, VitBlock};
 pub use checkpoint::checkpointed;
+pub use dense_head::{DenseHead, DenseShape};
 pub use linear::{Conv2d, DepthwiseConv2d, Linear};
 pub use mlp::{GatedMlp, Mlp};
 pub use norm::{LayerNorm, Norm, NormKind, RmsNorm};

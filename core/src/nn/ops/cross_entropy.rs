@@ -70,3 +70,17 @@ pub fn softmax_cross_entropy(
         Ok(())
     })
 }
+
+/// The summed cross-entropy of `logits` `[N, K]` against `targets`, of which each row is a
+/// distribution over the `K`, or several added up.
+///
+/// # Errors
+/// The numbers of values differ.
+pub fn soft_cross_entropy(logits: &Tensor, targets: &[f32]) -> Result<Tensor> {
+    let [_, classes] = logits.dims("soft_cross_entropy")?;
+    require("soft_cross_entropy", targets.len() == logits.len(), || {
+        format!("logits {:?}, {} targets", logits.shape(), targets.len())
+    })?;
+    let (loss, gradient) = kernels::soft_cross_entropy(&logits.host(), classes, targets);
+    super::detection::scalar(logits, loss, gradient)
+}

@@ -144,3 +144,18 @@ pub fn scale(x: &Tensor, factor: f32) -> Result<Tensor> {
         Ok(())
     })
 }
+
+/// `e^x`, value by value.
+///
+/// # Errors
+/// The device has no room.
+pub fn exp(x: &Tensor) -> Result<Tensor> {
+    let values = x.host().iter().map(|x| x.exp()).collect();
+    let slot = x.slot();
+    Tensor::from_op_with(&[x], values, x.shape(), move |out| {
+        move |grads: &mut crate::tensor::Grads, gradient: Vec<f32>| {
+            grads.add(slot, kernels::mul(&gradient, &out.host()));
+            Ok(())
+        }
+    })
+}

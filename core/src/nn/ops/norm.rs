@@ -51,3 +51,14 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f32) -> Result<Tensor> {
         Ok(())
     })
 }
+
+/// Every row divided by its length (L2 norm); a row shorter than 1e-6 times the root of its width
+/// stays shorter than 1.
+///
+/// # Errors
+/// The device has no room.
+pub fn unit_rows(x: &Tensor) -> Result<Tensor> {
+    let (_, width) = x.rows();
+    let share = 1.0 / (width as f32).sqrt();
+    rms_norm(x, &Tensor::new(x.dev(), vec![share; width], &[width])?, 1e-12)
+}

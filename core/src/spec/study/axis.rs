@@ -270,7 +270,7 @@ fn label(place: &Place<'_>) -> Result<Spanned<String>, Vec<Problem>> {
 }
 
 /// The two values of `(a, b)`.
-pub(super) fn pair(value: &Value) -> Option<(&Value, &Value)> {
+pub(in crate::spec) fn pair(value: &Value) -> Option<(&Value, &Value)> {
     match &value.shape {
         Shape::Group { name: None, items } => match &items[..] {
             [Item { name: None, value: first }, Item { name: None, value: second }] => {

@@ -13,6 +13,7 @@ use super::syntax::Value;
 use super::values::{seeds, text};
 use super::{Problem, Span, Spanned, set};
 
+pub(super) use axis::pair;
 pub use axis::{Axis, Case, Choice, Edit};
 pub use budget::{Budget, STANDARD};
 pub use exclude::Exclusion;
