@@ -12,6 +12,7 @@
 mod cache;
 mod chat;
 mod check;
+mod data;
 mod diff;
 mod export;
 mod file;
@@ -61,6 +62,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Data(data::Arguments),
     Plan(plan::Arguments),
     Sample(sample::Arguments),
     Run(run::Arguments),
@@ -118,6 +120,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
     match command {
         Command::Check(arguments) => check::main(&arguments, registry),
+        Command::Data(arguments) => data::main(&arguments, registry),
         Command::Plan(arguments) => plan::main(&arguments, registry),
         Command::Sample(arguments) => sample::main(&arguments, registry),
         Command::Run(arguments) => run::main(&arguments, registry),

@@ -8,6 +8,7 @@
 pub mod benchmarks;
 pub mod datasets;
 pub mod encoders;
+mod files;
 pub mod fusions;
 pub mod llms;
 pub mod objectives;

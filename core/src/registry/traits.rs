@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::nested::NestedData;
 use super::{Cost, MapShape, Misfit, TokensShape};
 use crate::data::preprocess::ImageSpec;
 use crate::data::tiles::{Layout, Packing};
@@ -334,6 +335,16 @@ pub trait DatasetConfig: Debug + Send + Sync {
     /// # Errors
     /// A file that can't be read or isn't what it should be.
     fn open(&self, base: &Path) -> Result<Arc<dyn Dataset>, DataError>;
+    /// The data sets that it is made of, each with the way to its place: `/sources/0/data`. They are
+    /// linked before [`validate`](Self::validate) is asked.
+    fn nested(&mut self) -> Vec<(String, &mut NestedData)> {
+        Vec::new()
+    }
+    /// The files and folders that it reads, each with the field that names it: `check` warns where
+    /// one isn't there.
+    fn files(&self) -> Vec<(&'static str, &Path)> {
+        Vec::new()
+    }
     /// Whether its samples have annotations, which objectives learn from.
     fn annotates(&self) -> bool {
         false
