@@ -39,7 +39,9 @@ impl Ready {
 
     /// The same as a warning; empty if nothing is missing.
     pub fn warnings(&self) -> String {
-        spec::render_warnings(&self.graph.absent, &self.source, &self.name, crate::colour())
+        let mut absent = [&self.graph.absent[..], &self.graph.missing].concat();
+        absent.sort_by_key(|problem| problem.primary.span.start);
+        spec::render_warnings(&absent, &self.source, &self.name, crate::colour())
     }
 
     /// The study or experiment whose table it is a row of.

@@ -12,6 +12,7 @@
 mod cache;
 mod chat;
 mod check;
+mod data;
 mod diff;
 mod export;
 mod file;
@@ -27,6 +28,7 @@ mod report;
 mod reproduce;
 mod run;
 mod sample;
+mod score;
 mod search;
 mod spark;
 mod studies;
@@ -60,6 +62,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Data(data::Arguments),
     Plan(plan::Arguments),
     Sample(sample::Arguments),
     Run(run::Arguments),
@@ -68,6 +71,7 @@ enum Command {
     Export(export::Arguments),
     Query(query::Arguments),
     Table(table::Arguments),
+    Score(score::Arguments),
     Findings(findings::Arguments),
     Plugins(plugins::Arguments),
     Watch(watch::Arguments),
@@ -116,6 +120,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
     match command {
         Command::Check(arguments) => check::main(&arguments, registry),
+        Command::Data(arguments) => data::main(&arguments, registry),
         Command::Plan(arguments) => plan::main(&arguments, registry),
         Command::Sample(arguments) => sample::main(&arguments, registry),
         Command::Run(arguments) => run::main(&arguments, registry),
@@ -124,6 +129,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Export(arguments) => export::main(&arguments, registry),
         Command::Query(arguments) => query::main(&arguments),
         Command::Table(arguments) => table::main(&arguments),
+        Command::Score(arguments) => score::main(&arguments, registry),
         Command::Findings(arguments) => findings::main(&arguments),
         Command::Plugins(arguments) => plugins::main(&arguments, registry),
         Command::Watch(arguments) => watch::main(&arguments),

@@ -35,7 +35,14 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     let mut plans = Vec::new();
     let opened = file::open(&arguments.file, &arguments.overrides, registry)?;
     let most = file::most(&opened);
+    let mut warned = Vec::new();
     for ready in opened.ready {
+        // Trials of a study miss the same files.
+        let warnings = ready.warnings();
+        if !warnings.is_empty() && !warned.contains(&warnings) {
+            eprintln!("{warnings}\n");
+            warned.push(warnings);
+        }
         let stages: Vec<Schedule> = (0..ready.graph.stages.len().max(1))
             .map(|stage| schedule::plan(&ready.graph, stage))
             .collect();

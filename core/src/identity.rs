@@ -144,6 +144,9 @@ fn recipe(stage: &Stage) -> Value {
     if spec.flip {
         recipe["flip"] = json!(true);
     }
+    if spec.group_by_modality_length {
+        recipe["group_by_modality_length"] = json!(true);
+    }
     if spec.feature_cache == FeatureCache::F16 {
         recipe["feature_cache"] = json!(spec.feature_cache);
     }

@@ -8,10 +8,12 @@
 pub mod benchmarks;
 pub mod datasets;
 pub mod encoders;
+mod files;
 pub mod fusions;
 pub mod llms;
 pub mod objectives;
 pub mod projectors;
+mod rows;
 pub mod world;
 
 /// Every plugin linked into this program, this crate's among them.

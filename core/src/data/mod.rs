@@ -1,6 +1,7 @@
 //! Samples, pictures and data sets: what a model learns from and is judged by.
 
 pub mod annotations;
+pub mod check;
 mod cut;
 pub mod frame;
 pub mod preprocess;
@@ -145,6 +146,13 @@ impl DataError {
     }
 }
 
+/// The words of a text, as Python's `str.split` counts them.
+#[must_use]
+pub fn words(text: &str) -> usize {
+    let blank = |c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c);
+    text.split(blank).filter(|word| !word.is_empty()).count()
+}
+
 /// A finite, indexed set of samples. The same index gives the same sample, always, on any thread.
 pub trait Dataset: Debug + Send + Sync {
     /// The number of samples.
@@ -164,6 +172,30 @@ pub trait Dataset: Debug + Send + Sync {
     /// A hash of everything that the samples depend on (files' bytes; a generator's version and
     /// seed): part of the identity of a stage that trains on it.
     fn fingerprint(&self) -> String;
+
+    /// The words of the sample's conversation, negative if it has no picture: by what
+    /// `group_by_modality_length` groups.
+    ///
+    /// # Errors
+    /// The sample can't be read.
+    fn words(&self, index: usize) -> Result<i32, DataError> {
+        let sample = self.sample(index)?;
+        let turns = sample.turns.iter();
+        let count: usize =
+            turns.map(|turn| words(&turn.question) + words(&turn.answer)).sum::<usize>().max(1);
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        Ok(if sample.picture.is_some() { count } else { -count })
+    }
+
+    /// What was left out or put right when the sample was read: `data check` tells it.
+    fn remarks(&self, _index: usize) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Which of the sources of a mixture the sample is of, by number; empty where there is one.
+    fn source(&self, _index: usize) -> String {
+        String::new()
+    }
 
     /// Everything wrong that can be found cheaply before training: missing pictures, empty answers.
     fn problems(&self) -> Vec<DataError> {

@@ -349,12 +349,18 @@ fn pad(image: RgbImage, mean: [f32; 3], (across, down): (u32, u32)) -> RgbImage 
 
 /// `[3, H, W]` of a picture's pixels, scaled to 0..1, less the mean, by the standard deviation.
 pub fn normalise(image: &RgbImage, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
+    let tables: [[f32; 256]; 3] = std::array::from_fn(|channel| {
+        std::array::from_fn(|v| (v as f32 / 255.0 - mean[channel]) / std[channel])
+    });
     let pixels = image.as_raw();
-    let mut planes = Vec::with_capacity(pixels.len());
-    for channel in 0..3 {
-        let table: [f32; 256] =
-            std::array::from_fn(|v| (v as f32 / 255.0 - mean[channel]) / std[channel]);
-        planes.extend(pixels.iter().skip(channel).step_by(3).map(|&v| table[usize::from(v)]));
+    let mut planes = vec![0.0; pixels.len()];
+    let (red, rest) = planes.split_at_mut(pixels.len() / 3);
+    let (green, blue) = rest.split_at_mut(pixels.len() / 3);
+    let planes_of = red.iter_mut().zip(green).zip(blue);
+    for (pixel, ((red, green), blue)) in pixels.chunks_exact(3).zip(planes_of) {
+        *red = tables[0][usize::from(pixel[0])];
+        *green = tables[1][usize::from(pixel[1])];
+        *blue = tables[2][usize::from(pixel[2])];
     }
     planes
 }

@@ -8,6 +8,8 @@
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
+use crate::nn::kernels::pixels::{self, Windows};
+
 /// How pixels are interpolated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Filter {
@@ -16,9 +18,6 @@ pub enum Filter {
     /// Catmull and Rom's cubic (a = -0.5).
     Bicubic,
 }
-
-/// Fractional bits of a weight, as in Pillow.
-const BITS: u32 = 22;
 
 /// `image` at `width` x `height`.
 #[must_use]
@@ -32,9 +31,11 @@ pub fn resize(image: RgbImage, width: u32, height: u32, filter: Filter) -> RgbIm
     } else {
         let windows = windows(from_width as usize, width as usize, filter);
         let mut wide = RgbImage::new(width, from_height);
-        let from = image.chunks_exact(3 * from_width as usize);
-        for (from, to) in from.zip(wide.chunks_exact_mut(3 * width as usize)) {
-            across(from, to, &windows);
+        let from = image.chunks(pixels::ROWS * 3 * from_width as usize);
+        let mut lanes = Vec::new();
+        for (from, to) in from.zip(wide.chunks_mut(pixels::ROWS * 3 * width as usize)) {
+            let rows = from.len() / (3 * from_width as usize);
+            pixels::across(from, to, &windows, rows, &mut lanes);
         }
         wide
     };
@@ -42,55 +43,20 @@ pub fn resize(image: RgbImage, width: u32, height: u32, filter: Filter) -> RgbIm
         return image;
     }
     let windows = windows(from_height as usize, height as usize, filter);
-    let row = 3 * width as usize;
     let mut tall = RgbImage::new(width, height);
-    let mut sums = vec![0; row];
-    for (window, to) in windows.iter().zip(tall.chunks_exact_mut(row)) {
-        sums.fill(1 << (BITS - 1));
-        for (weight, from) in
-            window.weights.iter().zip(image.as_raw()[window.start * row..].chunks(row))
-        {
-            for (sum, &value) in sums.iter_mut().zip(from) {
-                *sum += weight * i32::from(value);
-            }
-        }
-        for (to, &sum) in to.iter_mut().zip(&sums) {
-            *to = rounded(sum);
-        }
+    for (row, to) in tall.chunks_exact_mut(3 * width as usize).enumerate() {
+        pixels::down(image.as_raw(), to, &windows, row);
     }
     tall
 }
 
-/// What one output pixel is made of.
-struct Window {
-    /// The first input pixel.
-    start: usize,
-    /// Of it and of those after it; in fixed point, 1 in all.
-    weights: Vec<i32>,
-}
-
-fn across(from: &[u8], to: &mut [u8], windows: &[Window]) {
-    for (window, to) in windows.iter().zip(to.chunks_exact_mut(3)) {
-        let mut sums = [1 << (BITS - 1); 3];
-        for (weight, pixel) in window.weights.iter().zip(from[3 * window.start..].chunks_exact(3)) {
-            for (sum, &value) in sums.iter_mut().zip(pixel) {
-                *sum += weight * i32::from(value);
-            }
-        }
-        to.copy_from_slice(&sums.map(rounded));
-    }
-}
-
-fn rounded(sum: i32) -> u8 {
-    (sum >> BITS).clamp(0, 255) as u8
-}
-
 /// Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc`.
-fn windows(from: usize, to: usize, filter: Filter) -> Vec<Window> {
+fn windows(from: usize, to: usize, filter: Filter) -> Windows {
     let scale = from as f64 / to as f64;
     let stretch = scale.max(1.0);
     let support = stretch * if filter == Filter::Bilinear { 1.0 } else { 2.0 };
-    let window = |i: usize| {
+    let mut windows = Windows { ends: vec![0], ..Windows::default() };
+    for i in 0..to {
         let centre = (i as f64 + 0.5) * scale;
         let start = (centre - support + 0.5).max(0.0) as usize;
         let end = ((centre + support + 0.5) as usize).min(from);
@@ -98,12 +64,14 @@ fn windows(from: usize, to: usize, filter: Filter) -> Vec<Window> {
             (start..end).map(|x| filter.at((x as f64 - centre + 0.5) * (1.0 / stretch))).collect();
         let sum: f64 = weights.iter().sum();
         let fixed = |weight: &f64| {
-            let weight = weight / sum * f64::from(1 << BITS);
+            let weight = weight / sum * f64::from(1 << pixels::BITS);
             (weight + 0.5f64.copysign(weight)) as i32
         };
-        Window { start, weights: weights.iter().map(fixed).collect() }
-    };
-    (0..to).map(window).collect()
+        windows.starts.push(start);
+        windows.weights.extend(weights.iter().map(fixed));
+        windows.ends.push(windows.weights.len());
+    }
+    windows
 }
 
 impl Filter {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::field::{offset, too_large, wrong_value};
+use super::nested::{self, Part};
 use crate::registry::{Entry, Kind, Misfit, Plugin, Registry};
 use crate::spec::problem::{did_you_mean, listed, nearest};
 use crate::spec::{PluginSpec, Problem, Span};
@@ -13,6 +14,8 @@ pub(super) struct Known {
     pub entry: &'static Entry,
     pub config: Option<Plugin>,
     pub identity: Value,
+    /// The data sets within it.
+    pub parts: Vec<Part>,
 }
 
 /// Looks up and configures a plugin of one of `kinds`; `None` if there is no such plugin.
@@ -36,12 +39,20 @@ pub(super) fn configure(
     }
     let before = problems.len();
     fields(spec, entry, problems);
-    let mut known = Known { entry, config: None, identity: Value::Null };
+    let mut known = Known { entry, config: None, identity: Value::Null, parts: Vec::new() };
     if problems.len() > before || spec.broken {
         return Some(known);
     }
     match (entry.parse)(&spec.text) {
-        Ok(configured) => {
+        Ok(mut configured) => {
+            if let Plugin::Dataset(config) = &mut configured.plugin {
+                let before = problems.len();
+                let identity = &mut configured.identity;
+                known.parts = nested::link(spec, config, identity, registry, problems);
+                if problems.len() > before {
+                    return Some(known);
+                }
+            }
             known.config = Some(configured.plugin);
             known.identity = configured.identity;
             if let Some(identity) = known.identity.as_object_mut() {

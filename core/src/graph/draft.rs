@@ -26,6 +26,8 @@ pub(super) struct Draft<'a> {
     pub problems: Vec<Problem>,
     /// Files that are named and not there: the experiment is right, and can't run here.
     pub absent: Vec<Problem>,
+    /// Data that is named and not there.
+    pub missing: Vec<Problem>,
     /// Nodes in an order in which every one comes after its inputs; those of a cycle are left out.
     pub order: Vec<usize>,
     /// Whether some node's name could not be found or read, so that another may seem unused.
@@ -90,6 +92,7 @@ impl<'a> Draft<'a> {
             nodes,
             problems,
             absent: Vec::new(),
+            missing: Vec::new(),
             order: Vec::new(),
             lost: Vec::new(),
             circle: Vec::new(),
@@ -161,6 +164,7 @@ pub(super) fn finish(
         generation: draft.experiment.generate,
         sources,
         absent: draft.absent.clone(),
+        missing: draft.missing.clone(),
     })
 }
 

@@ -1,11 +1,13 @@
 //! What can run: an experiment whose names, ports and shapes are all known to fit.
 
 mod configure;
+mod data;
 mod display;
 mod draft;
 mod exams;
 mod field;
 mod names;
+mod nested;
 mod objectives;
 mod parts;
 mod ports;
@@ -72,6 +74,8 @@ pub struct Graph {
     /// Weights and tokenizers that are named and not there, at their places: to know what the
     /// experiment is they are not needed, to run it they are.
     pub absent: Vec<Problem>,
+    /// Data that is named and not there, at its place: a run stops where it is opened.
+    pub missing: Vec<Problem>,
 }
 
 /// A node that can be built.
@@ -265,7 +269,7 @@ fn linked(
     tiles::agree(&mut draft);
     shapes::flow(&mut draft, context);
     let reach = reach::sinks(&mut draft);
-    let stages = stages::stages(&mut draft, registry, &reach);
+    let stages = stages::stages(&mut draft, registry, &reach, context);
     let exams = exams::exams(&mut draft, registry, &reach);
     let sources = weights::sources(&mut draft, registry, context, trail);
     draft.absent.sort_by_key(|problem| problem.primary.span.start);

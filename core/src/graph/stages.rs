@@ -4,16 +4,21 @@ use std::collections::BTreeMap;
 
 use petgraph::graph::NodeIndex;
 
-use super::configure::{configure, misfit};
+use super::data::data;
 use super::draft::{Draft, Input};
 use super::parts;
 use super::reach::Reach;
-use super::{Data, Port, Stage};
-use crate::registry::{Kind, Plugin, Registry};
+use super::{Context, Port, Stage};
+use crate::registry::{Plugin, Registry};
 use crate::spec::{Problem, Spanned, StageSpec, Weights};
 
 /// The stages, and what is wrong with them.
-pub(super) fn stages(draft: &mut Draft<'_>, registry: &Registry, reach: &Reach) -> Vec<Stage> {
+pub(super) fn stages(
+    draft: &mut Draft<'_>,
+    registry: &Registry,
+    reach: &Reach,
+    context: &Context<'_>,
+) -> Vec<Stage> {
     let specs = &draft.experiment.stages;
     let mut stages = Vec::new();
     for (index, spec) in specs.iter().enumerate() {
@@ -33,7 +38,7 @@ pub(super) fn stages(draft: &mut Draft<'_>, registry: &Registry, reach: &Reach) 
         let selected = trains(draft, spec, reach);
         let rates = rates(draft, spec, &selected);
         length(draft, spec, reach);
-        if let Some(data) = data(draft, spec, registry) {
+        if let Some(data) = data(draft, spec, registry, context) {
             super::objectives::check(draft, spec, &selected, &data, registry, reach);
             let order = draft.order.iter().map(|&node| NodeIndex::new(node));
             let trains = order.filter(|node| selected.contains_key(node)).collect();
@@ -206,16 +211,6 @@ fn length(draft: &mut Draft<'_>, spec: &StageSpec, reach: &Reach) {
             format!("`max_length` counts the visual tokens: write more than {}", visual.tokens);
         draft.problems.push(problem.help(help));
     }
-}
-
-fn data(draft: &mut Draft<'_>, spec: &StageSpec, registry: &Registry) -> Option<Data> {
-    let known = configure(&spec.data, &[Kind::Dataset], registry, &mut draft.problems)?;
-    let Some(Plugin::Dataset(plugin)) = known.config else { return None };
-    if let Err(error) = plugin.validate() {
-        draft.problems.push(misfit(&spec.data, error, &[]));
-        return None;
-    }
-    Some(Data { name: known.entry.name.to_owned(), plugin, identity: known.identity })
 }
 
 fn nothing_to_do(draft: &mut Draft<'_>) {

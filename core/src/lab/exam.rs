@@ -104,7 +104,7 @@ fn predictions(folder: &Path, name: &str, blind: bool) -> PathBuf {
     folder.join("predictions").join(file)
 }
 
-fn questions(graph: &Graph, base: &Path) -> Result<Vec<Arc<dyn Dataset>>, LabError> {
+pub(super) fn questions(graph: &Graph, base: &Path) -> Result<Vec<Arc<dyn Dataset>>, LabError> {
     let open = |benchmark: &crate::graph::Benchmark| {
         benchmark.plugin.open(base).map_err(|error| LabError::Data {
             what: format!("benchmark `{}`", benchmark.name),

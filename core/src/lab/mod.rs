@@ -5,6 +5,7 @@
 //! starts from are trained first. The folder of a stage or a run is locked while it is worked on, so
 //! that a second process on the same results waits for the first and then finds it done.
 
+mod audit;
 pub mod cache;
 mod doing;
 mod exam;
@@ -38,6 +39,7 @@ use crate::spec::Generation;
 use crate::tensor::Dev;
 use crate::train::TrainError;
 use crate::weights::WeightsError;
+pub use audit::{Audited, audit};
 pub use doing::Doing;
 use doing::Noting;
 pub use exam::asked;

@@ -4,6 +4,7 @@
 //! of `traits.rs`, submitted with [`register!`](crate::register). The registry is a value that is passed to
 //! `link`, so a program can't forget to mention the crate that its plugins live in.
 
+mod nested;
 mod objective;
 mod promise;
 mod tiled;
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::weights::Keys;
 
+pub use nested::NestedData;
 pub use objective::{Backbone, Judgement, Labeller, Objective, ObjectiveConfig, Seen, Target};
 pub use promise::{Cost, MapShape, Misfit, TokensShape};
 pub use tiled::Tiled;

@@ -4,10 +4,11 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::nested::NestedData;
 use super::{Cost, MapShape, Misfit, TokensShape};
 use crate::data::preprocess::ImageSpec;
 use crate::data::tiles::{Layout, Packing};
-use crate::data::{DataError, Dataset};
+use crate::data::{DataError, Dataset, Sample};
 use crate::nn::Builder;
 use crate::score::{self, Judged, Question, Statistic, Verdict};
 use crate::tensor::{Param, Result as TensorResult, Tensor, TensorError};
@@ -334,6 +335,16 @@ pub trait DatasetConfig: Debug + Send + Sync {
     /// # Errors
     /// A file that can't be read or isn't what it should be.
     fn open(&self, base: &Path) -> Result<Arc<dyn Dataset>, DataError>;
+    /// The data sets that it is made of, each with the way to its place: `/sources/0/data`. They are
+    /// linked before [`validate`](Self::validate) is asked.
+    fn nested(&mut self) -> Vec<(String, &mut NestedData)> {
+        Vec::new()
+    }
+    /// The files and folders that it reads, each with the field that names it: `check` warns where
+    /// one isn't there.
+    fn files(&self) -> Vec<(&'static str, &Path)> {
+        Vec::new()
+    }
     /// Whether its samples have annotations, which objectives learn from.
     fn annotates(&self) -> bool {
         false
@@ -356,6 +367,15 @@ pub trait BenchmarkConfig: Debug + Send + Sync {
     /// # Errors
     /// A file that can't be read or isn't what it should be.
     fn open(&self, base: &Path) -> Result<Arc<dyn Dataset>, DataError>;
+    /// The question of one row of its own files, without the picture: other tools write such rows
+    /// beside their predictions.
+    ///
+    /// # Errors
+    /// What is wrong with the row; a benchmark that has no rows.
+    fn question(&self, _row: &serde_json::Value) -> Result<Sample, DataError> {
+        let detail = format!("`{}` has no files whose rows could be read", self.name());
+        Err(DataError::Sample { sample: "row".into(), detail })
+    }
     /// The longest answer, in tokens.
     fn max_new_tokens(&self) -> usize;
     /// What one prediction is worth.

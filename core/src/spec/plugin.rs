@@ -55,7 +55,7 @@ impl PluginSpec {
 }
 
 /// Reads `Name(field: value, …)`; `noun` is what is expected.
-pub(super) fn read(
+pub(crate) fn read(
     value: &Value,
     source: &str,
     noun: &str,

@@ -64,6 +64,9 @@ pub struct StageSpec {
     pub feature_cache: FeatureCache,
     /// Whether every picture is mirrored left to right half of the time (default no).
     pub flip: bool,
+    /// Whether a step's samples are of one modality and of like length, as LLaVA's
+    /// `group_by_modality_length` draws them (default no: any samples).
+    pub group_by_modality_length: bool,
     /// Whether blocks keep their inputs alone and are computed again in the backward pass (default
     /// no): less memory, the same bits. Not part of the stage's identity.
     pub gradient_checkpointing: bool,
@@ -108,6 +111,7 @@ const STAGE: &[Known] = &[
     known("max_length", "max_length: 2048", "tokens"),
     known("too_long", "too_long: Error", "what becomes of longer samples"),
     known("flip", "flip: true", "mirrors pictures half of the time"),
+    known("group_by_modality_length", "group_by_modality_length: true", "like samples in a step"),
     known("gradient_checkpointing", "gradient_checkpointing: true", "less memory, more time"),
     known("feature_cache", "feature_cache: F16", "how frozen features are kept"),
     known("checkpoint_every", "checkpoint_every: 100", "steps"),
@@ -149,6 +153,7 @@ pub(super) fn read(value: &Value, source: &str, problems: &mut Vec<Problem>) -> 
         max_length: form.or("max_length", option(count), None),
         too_long: form.or("too_long", choice(TOO_LONG), TooLong::default()),
         flip: form.or("flip", choice(SWITCH), false),
+        group_by_modality_length: form.or("group_by_modality_length", choice(SWITCH), false),
         gradient_checkpointing: form.or("gradient_checkpointing", choice(SWITCH), false),
         feature_cache: form.or("feature_cache", choice(CACHES), FeatureCache::default()),
         checkpoint_every: form.or("checkpoint_every", count, 100),

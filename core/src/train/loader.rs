@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rayon::prelude::*;
 
+use super::grouped::Grouping;
 use super::taught::{self, Taught};
 use crate::data::preprocess::{ImageSpec, prepare_as};
 use crate::data::tiles::{Layout, VisualTokens};
@@ -334,13 +335,22 @@ pub struct Order {
     len: usize,
     total: usize,
     epoch: Option<(usize, Vec<u32>)>,
+    grouped: Option<(Grouping, Vec<i32>)>,
 }
 
 impl Order {
     /// `epochs` passes over `len` samples; the last one may be partial.
     pub fn new(seed: u64, len: usize, epochs: f64) -> Order {
         let total = (len as f64 * epochs).round().max(1.0) as usize;
-        Order { seed, len, total: if len == 0 { 0 } else { total }, epoch: None }
+        let total = if len == 0 { 0 } else { total };
+        Order { seed, len, total, epoch: None, grouped: None }
+    }
+
+    /// The same, with a step's samples alike: `words` says how long each sample's conversation is,
+    /// negative without a picture.
+    #[must_use]
+    pub fn grouped(self, grouping: Grouping, words: Vec<i32>) -> Order {
+        Order { grouped: Some((grouping, words)), ..self }
     }
 
     /// Samples in all epochs together.
@@ -362,8 +372,15 @@ impl Order {
     pub fn at(&mut self, position: usize) -> usize {
         let epoch = position / self.len;
         if self.epoch.as_ref().is_none_or(|(known, _)| *known != epoch) {
-            let mut order: Vec<u32> = (0..self.len as u32).collect();
-            Rng::of(self.seed, &format!("epoch {epoch}")).shuffle(&mut order);
+            let mut rng = Rng::of(self.seed, &format!("epoch {epoch}"));
+            let order = match &self.grouped {
+                Some((grouping, words)) => grouping.epoch(words, &mut rng, epoch * self.len),
+                None => {
+                    let mut order: Vec<u32> = (0..self.len as u32).collect();
+                    rng.shuffle(&mut order);
+                    order
+                }
+            };
             self.epoch = Some((epoch, order));
         }
         self.epoch.as_ref().map_or(0, |(_, order)| order[position % self.len] as usize)
@@ -391,12 +408,22 @@ pub struct Source {
     pub frozen: Arc<Frozen>,
 }
 
-/// Prepares the batches of steps `from..to` on a background thread, two steps ahead.
+/// Prepares the batches of steps `from..to` on background threads, two steps ahead. They are not
+/// those that compute: a kernel would wait for the picture that its thread has begun.
 pub fn prefetch(source: Source, mut order: Order, from: usize, to: usize) -> Receiver<StepBatches> {
     let (sender, receiver): (SyncSender<StepBatches>, _) = sync_channel(2);
+    let threads = rayon::current_num_threads();
+    let loaders = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|number| format!("loader {number}"))
+        .build();
     std::thread::spawn(move || {
         for step in from..to {
-            let batches = source.step(&mut order, step);
+            let batches = match &loaders {
+                Ok(loaders) => loaders.install(|| source.step(&mut order, step)),
+                // No more threads to be had: with those that compute.
+                Err(_) => source.step(&mut order, step),
+            };
             let failed = batches.is_err();
             // The trainer has gone, or needs no more after an error.
             if sender.send(batches).is_err() || failed {

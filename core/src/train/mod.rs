@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 mod follow;
+pub mod grouped;
 pub mod loader;
 pub mod optimizer;
 pub mod taught;
@@ -13,6 +14,8 @@ pub mod taught;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
+
+use rayon::prelude::*;
 
 use crate::data::{DataError, Dataset};
 use crate::features::{Frozen, Recall};
@@ -24,6 +27,7 @@ use crate::tensor::{Tape, TensorError};
 use crate::weights::WeightsError;
 use checkpoint::Checkpoint;
 use follow::forward_backward;
+use grouped::Grouping;
 use loader::{Batch, Lesson, Order, Source};
 use optimizer::Optimizer;
 
@@ -112,6 +116,9 @@ pub struct Totals {
     pub skipped: usize,
     /// Wall time in seconds.
     pub seconds: f64,
+    /// Of these, how many the trainer waited for data.
+    #[serde(default)]
+    pub waited: f64,
     /// Frozen features, in pictures times encoders: read from the cache, and computed.
     #[serde(default)]
     pub features: Recall,
@@ -175,14 +182,16 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
             flip: spec.flip,
             frozen: job.frozen.clone(),
         },
-        Order::new(job.seed, job.dataset.len(), spec.epochs),
+        order(job)?,
         totals.steps,
         steps,
     );
     let sitting = Instant::now();
     let before = totals;
     for step in totals.steps..steps {
+        let asked = Instant::now();
         let mut batches = batches.recv().map_err(|_| TrainError::Loader(step + 1))??;
+        totals.waited += asked.elapsed().as_secs_f64();
         let samples = sample_names(&batches);
         let (loss, mut grads) =
             forward_backward(job.model, job.stage, &job.frozen, &mut batches, progress(step))?;
@@ -226,7 +235,22 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
     }
     metrics.sync()?;
     job.model.freeze();
+    let share = 100.0 * totals.waited / totals.seconds.max(1e-9);
+    tracing::info!(stage = spec.name.value, "waited {share:.1} % of the time for data");
     Ok((Outcome::Done, totals))
+}
+
+/// The order of the stage's samples.
+fn order(job: &Job<'_>) -> Result<Order, DataError> {
+    let spec = &job.stage.spec;
+    let order = Order::new(job.seed, job.dataset.len(), spec.epochs);
+    if !spec.group_by_modality_length {
+        return Ok(order);
+    }
+    let grouping = Grouping { batch: spec.batch, accumulate: spec.accumulate };
+    let dataset = &job.dataset;
+    let words = (0..dataset.len()).into_par_iter().map(|index| dataset.words(index));
+    Ok(order.grouped(grouping, words.collect::<Result<Vec<i32>, DataError>>()?))
 }
 
 fn sample_names(batches: &[Batch]) -> String {

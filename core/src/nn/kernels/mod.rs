@@ -22,6 +22,7 @@ pub mod host;
 pub mod linear;
 pub mod memory;
 pub mod norm;
+pub(crate) mod pixels;
 pub mod relative;
 pub mod resize;
 pub mod rotary;
