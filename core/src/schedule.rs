@@ -212,11 +212,12 @@ impl fmt::Display for Schedule {
                 format!("up to {} visual tokens ({fewest} to {most} tiles)", self.visual_tokens)
             }
         };
-        writeln!(
-            f,
-            "stage {}: batch {}, {tokens}, sequences of up to {}",
-            self.stage, self.batch, self.length
-        )?;
+        write!(f, "stage {}: batch {}", self.stage, self.batch)?;
+        // Objectives read no sequences.
+        match self.length {
+            0 => writeln!(f)?,
+            length => writeln!(f, ", {tokens}, sequences of up to {length}")?,
+        }
         let rows: Vec<[String; 6]> = self.nodes.iter().map(Planned::row).collect();
         let head = ["node", "plugin", "from", "output", "parameters", "in this stage"];
         let widths: Vec<usize> = (0..6)

@@ -14,6 +14,9 @@ use crate::registry::Features;
 use crate::tensor::{Result as TensorResult, Tensor, TensorError};
 use crate::train::loader::Batch;
 
+/// Features of encoders by position in [`Model::nodes`].
+pub type Given = BTreeMap<usize, Features>;
+
 /// The frozen encoders whose features are kept. Loaders read it while a trainer writes it.
 #[derive(Debug)]
 pub struct Frozen {
@@ -154,7 +157,7 @@ impl Frozen {
         &self,
         model: &Model,
         batch: &mut Batch,
-    ) -> Result<(Vec<Option<Tensor>>, BTreeMap<usize, Features>), SeeError> {
+    ) -> Result<(Vec<Option<Tensor>>, Given), SeeError> {
         let images = batch.tensors(model.dev())?;
         let mut given = BTreeMap::new();
         for (kept, mut found) in self.encoders.iter().zip(std::mem::take(&mut batch.kept)) {

@@ -18,6 +18,8 @@ pub struct Compared<'a> {
 /// What the rows of one group have in common: the axes that the claim leaves open.
 type Key<'a> = Vec<(&'a str, &'a str)>;
 
+type ByKey<'a> = BTreeMap<Key<'a>, Vec<&'a Trial>>;
+
 /// The comparison, or what is missing for it. Rows are compared where they agree in all axes that the
 /// claim leaves open, and the mean is taken over those.
 pub fn compared<'a>(
@@ -34,10 +36,10 @@ pub fn compared<'a>(
     let across = sides().any(|(_, rows)| table(rows) != claim.table);
     let fixed: BTreeSet<&str> =
         sides().flat_map(|(_, rows)| &rows.axes).map(|(axis, _)| axis.as_str()).collect();
-    let mut groups: Vec<(f64, &RowsOf, BTreeMap<Key<'a>, Vec<&'a Trial>>)> = Vec::new();
+    let mut groups: Vec<(f64, &RowsOf, ByKey<'a>)> = Vec::new();
     for (sign, rows) in sides() {
         let study = studies.get(&table(rows)).ok_or_else(|| table(rows))?;
-        let mut by_key: BTreeMap<Key<'a>, Vec<&'a Trial>> = BTreeMap::new();
+        let mut by_key = ByKey::new();
         for trial in candidates(rows, study) {
             let open =
                 trial.axes.iter().filter(|(axis, _)| !across && !fixed.contains(axis.as_str()));
