@@ -28,6 +28,7 @@ mod report;
 mod reproduce;
 mod run;
 mod sample;
+mod score;
 mod search;
 mod spark;
 mod studies;
@@ -70,6 +71,7 @@ enum Command {
     Export(export::Arguments),
     Query(query::Arguments),
     Table(table::Arguments),
+    Score(score::Arguments),
     Findings(findings::Arguments),
     Plugins(plugins::Arguments),
     Watch(watch::Arguments),
@@ -127,6 +129,7 @@ fn dispatch(command: Command, registry: &Registry) -> Result<(), Failure> {
         Command::Export(arguments) => export::main(&arguments, registry),
         Command::Query(arguments) => query::main(&arguments),
         Command::Table(arguments) => table::main(&arguments),
+        Command::Score(arguments) => score::main(&arguments, registry),
         Command::Findings(arguments) => findings::main(&arguments),
         Command::Plugins(arguments) => plugins::main(&arguments, registry),
         Command::Watch(arguments) => watch::main(&arguments),

@@ -16,7 +16,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "names")]
     all: bool,
     /// Write files instead: DIR/README.md and DIR/tables/, in every format, with the findings.
-    #[arg(long, value_name = "DIR", requires = "all", conflicts_with_all = ["format", "baseline", "costs"])]
+    #[arg(long, value_name = "DIR", requires = "all", conflicts_with_all = ["format", "baseline", "costs", "normalised"])]
     to: Option<PathBuf>,
     /// md, csv or tex.
     #[arg(long, value_enum, default_value_t = Form::Md)]
@@ -27,6 +27,10 @@ pub struct Arguments {
     /// Show what a trial costs, too: parameters, those that are trained, training samples a second.
     #[arg(long)]
     costs: bool,
+    /// Show the normalised average over the benchmarks, too: each as points from a guess (0) to the
+    /// best (100).
+    #[arg(long)]
+    normalised: bool,
     /// The results folder.
     #[arg(long, default_value = "results", value_name = "DIR")]
     out: PathBuf,
@@ -52,7 +56,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         Form::Tex => TableFormat::Tex,
     };
     let (baseline, costs) = (arguments.baseline.clone(), arguments.costs);
-    let options = TableOptions { baseline, costs, ..TableOptions::default() };
+    let normalised = arguments.normalised;
+    let options = TableOptions { baseline, costs, normalised, ..TableOptions::default() };
     let names = match arguments.all {
         true => eagle_results::studies(&arguments.out).map_err(Failure::input)?,
         false => arguments.names.clone(),

@@ -61,8 +61,8 @@ fn settings_that_differ_are_named_by_their_paths_and_no_others() {
     assert_eq!(found["shared_stages"], serde_json::json!(["pre-training"]));
     let losses = found["losses"].as_array().expect("a list");
     assert_eq!(losses[0]["parts_at"], Value::Null);
-    // The first step's loss is that of the weights before it.
-    assert_eq!(losses[1]["parts_at"], 2);
+    // A step's loss is that of the weights before it, and the first step of a warm-up changes none.
+    assert_eq!(losses[1]["parts_at"], 3);
     assert_eq!(losses[1]["a"]["curve"].as_array().expect("a curve").len(), 32);
 }
 
@@ -106,7 +106,7 @@ fn text_and_page_say_it_and_a_run_is_the_same_as_itself() {
         "  other, seed 3, done",
         "stages.fine-tuning.lr",
         "pre-training: equal in every step (one and the same stage)",
-        "fine-tuning: equal before step 2",
+        "fine-tuning: equal before step 3",
         "mini-colour (blind)",
         "answers to mini-exist: 40 questions",
     ] {

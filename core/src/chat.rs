@@ -56,9 +56,9 @@ impl<'a> Chat<'a> {
     /// # Errors
     /// It can't be read.
     pub fn show(&mut self, picture: Option<Picture>) -> Result<(), ChatError> {
-        if let Some(picture) = &picture {
-            crate::data::preprocess::prepare(picture, &self.model.images[0])
-                .map_err(ChatError::Picture)?;
+        // Seeing it comes with the first question; that it can't be is to be known now.
+        if let (Some(picture), Some(spec)) = (&picture, self.model.images.first()) {
+            crate::data::preprocess::prepare(picture, spec).map_err(ChatError::Picture)?;
         }
         self.sample.picture = picture;
         self.reset();

@@ -13,6 +13,7 @@ pub mod fusions;
 pub mod llms;
 pub mod objectives;
 pub mod projectors;
+mod rows;
 pub mod world;
 
 /// Every plugin linked into this program, this crate's among them.

@@ -319,6 +319,29 @@ fn text_alone_has_no_picture_and_says_what_its_sort_says() -> Outcome {
 }
 
 #[test]
+fn the_splits_of_every_family_share_no_picture() -> Outcome {
+    let mut seen = BTreeSet::new();
+    let mut all = 0;
+    for family in Family::NAMED {
+        for (split, seed) in
+            [(Split::Train, 0), (Split::Train, 1), (Split::Validation, 0), (Split::Test, 0)]
+        {
+            for sample in samples(&MiniWorld { split, seed, ..world(family, 300) })? {
+                // A picture of everything may be one of another family's.
+                let scene = format!("{family:?} {:?}", sample.picture);
+                seen.insert(*blake3::hash(scene.as_bytes()).as_bytes());
+                all += 1;
+            }
+        }
+    }
+    assert_eq!(seen.len(), all);
+    let validation = MiniVqa { split: Split::Validation, ..MiniVqa::default() };
+    let validation = validation.open(Path::new(""))?.sample(0)?;
+    assert_eq!(validation.id, "mini-world/validation/0/0");
+    Ok(())
+}
+
+#[test]
 fn the_named_families_are_the_same_everywhere() -> Outcome {
     let families: Vec<Family> = Family::NAMED.into_iter().chain([Family::Scenes]).collect();
     let world = MiniWorld { families, samples: 44, turns: 2, ..MiniWorld::default() };

@@ -40,7 +40,7 @@ pub use paper::{Published, published};
 pub use publish::{Publication, publication, publish};
 pub use query::query;
 pub use schema::{AXIS_PREFIX, ColumnSchema, FRAMES_VERSION, Kind, TableSchema, schema};
-pub use stats::Test;
+pub use stats::{Test, mean, over_questions, standard_error};
 pub use table::{
     RowKind, Significance, SpreadOver, Table, TableCell, TableColumn, TableFormat, TableOptions,
     TableRow, table,

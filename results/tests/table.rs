@@ -8,7 +8,7 @@ use eagle_results::{
     ResultsError, RowKind, SpreadOver, Table, TableCell, TableFormat, TableOptions, Test, table,
 };
 use fixture::{Results, answers, fields};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Two trials at three seeds, ten samples a benchmark.
 fn fusion() -> Results {
@@ -201,6 +201,43 @@ fn tables_show_the_main_metric_and_say_what_could_not_be_judged() {
     assert_eq!(shown.map(|c| c.metric.as_str()).collect::<Vec<_>>(), ["f1"]);
     let note = "Undecided: LlavaHr(), mini-pope: 3 answers (n = 10)";
     assert!(table.notes.iter().any(|n| n.starts_with(note)), "{:?}", table.notes);
+}
+
+#[test]
+fn the_normalised_average_runs_from_a_guess_to_the_best() {
+    let results = fusion();
+    let score = |benchmark: &str, value: f64, chance: Value, maximum: f64| {
+        json!({"benchmark": benchmark, "metric": "m", "value": value, "n": 10, "blind": false,
+               "standard_error": 0.1 * maximum, "chance": chance, "maximum": maximum})
+    };
+    let options = TableOptions { normalised: true, ..TableOptions::default() };
+    let scores =
+        json!([score("mme", 1375.0, json!(750.0), 2000.0), score("seed", 0.25, json!(0.25), 1.0)]);
+    results.edit("LlavaHr-0", json!({"scores": scores}));
+    for seed in [1, 2] {
+        results.edit(&format!("LlavaHr-{seed}"), json!({"status": "failed"}));
+    }
+    let of = |row: &str| {
+        let table = table(results.out(), "fusion", &options).unwrap();
+        let column = table.columns.iter().position(|c| c.is_normalised).unwrap();
+        let row = table.rows.iter().find(|r| r.trial == row && r.kind == RowKind::Model).unwrap();
+        (row.cells[column].clone(), table.notes.join("\n"))
+    };
+    // The other trial has other benchmarks, so no seed has them all.
+    assert_eq!(of("LlavaHr()").0, None);
+    for seed in 0..3 {
+        results.edit(&format!("ChannelConcat-{seed}"), json!({"status": "failed"}));
+    }
+    let (cell, notes) = of("LlavaHr()");
+    let cell = cell.unwrap();
+    assert!(near(cell.value, 0.25), "half of the way, and none: {cell:?}");
+    let (first, second) = (200.0 / 1250.0, 0.1 / 0.75);
+    let error = f64::hypot(first, second) / 2.0;
+    assert!(near(cell.spread.unwrap().0, error), "{cell:?}");
+    assert!(notes.contains("The paper's own normalisation is unknown"), "{notes}");
+    let unknown = json!([score("mme", 1375.0, Value::Null, 2000.0)]);
+    results.edit("LlavaHr-0", json!({"scores": unknown}));
+    assert_eq!(of("LlavaHr()").0, None, "without a chance there is no scale");
 }
 
 #[test]

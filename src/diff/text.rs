@@ -78,8 +78,10 @@ fn loss(pair: &LossPair, shared: bool) -> String {
         return format!("  {stage}: equal in every step{same}, {last:.4} at the end\n");
     };
     let both: Vec<f64> = [left, right].iter().flat_map(|loss| stretches(loss)).collect();
-    let range =
-        (both.iter().copied().fold(f64::MAX, f64::min), both.iter().copied().fold(0.0, f64::max));
+    let range = (
+        both.iter().copied().fold(f64::MAX, f64::min),
+        both.iter().copied().fold(f64::MIN, f64::max),
+    );
     format!(
         "  {stage}: equal before step {step}\n    A      {}  {:.4} at the end, {:.4} on average\n    \
          B      {}  {:.4} at the end, {:.4} on average\n    B - A  {}  {:+.4} at the end, {:+.4} on \
@@ -96,10 +98,12 @@ fn loss(pair: &LossPair, shared: bool) -> String {
     )
 }
 
-/// A curve's means over as many stretches as there are columns.
+/// A curve's means, in logarithms, over as many stretches as there are columns.
 fn stretches(loss: &Loss) -> Vec<f64> {
     let values: Vec<f64> = loss.curve.iter().map(|(_, value)| *value).collect();
-    crate::spark::stretches(&values, COLUMNS)
+    let means = crate::spark::stretches(&values, COLUMNS);
+    // In logarithms: the first steps' fall would hide all else.
+    means.into_iter().map(|mean| mean.max(1e-9).ln()).collect()
 }
 
 fn sparkline(values: &[f64], range: (f64, f64)) -> String {

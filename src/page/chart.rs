@@ -173,7 +173,8 @@ impl Scale {
             let first = (self.from / step).ceil() as i64;
             (first..first + 12).map(|n| n as f64 * step).collect()
         };
-        let inside = |value: &f64| (self.from * 0.999..=self.to * 1.001).contains(value);
+        let slack = (self.to - self.from) * 1e-6;
+        let inside = |value: &f64| (self.from - slack..=self.to + slack).contains(value);
         values.into_iter().filter(inside).map(|value| (value, self.at(value))).collect()
     }
 }
@@ -248,6 +249,8 @@ mod tests {
         let scale = Scale::of([0.0, 730.0].into_iter(), (0.0, 100.0), false);
         let ticks: Vec<f64> = scale.ticks().into_iter().map(|tick| tick.0).collect();
         assert_eq!(ticks, [0.0, 200.0, 400.0, 600.0]);
+        let near = Scale::of([40_400.0, 40_420.0].into_iter(), (0.0, 100.0), false);
+        assert!(near.ticks().iter().all(|tick| (0.0..=100.0).contains(&tick.1)));
         let scale = Scale::of([0.1, 5.0].into_iter(), (0.0, 100.0), true);
         let ticks: Vec<f64> = scale.ticks().into_iter().map(|tick| tick.0).collect();
         assert_eq!(ticks.len(), 6, "{ticks:?}");

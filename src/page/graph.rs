@@ -12,14 +12,14 @@ use super::escape;
 /// A node as it is drawn.
 struct Box {
     id: String,
-    lines: [String; 3],
+    lines: [String; 4],
     class: &'static str,
     inputs: Vec<String>,
     injected_by: Option<String>,
 }
 
-const WIDE: f64 = 128.0;
-const HIGH: f64 = 58.0;
+const WIDE: f64 = 136.0;
+const HIGH: f64 = 72.0;
 const GAP: (f64, f64) = (14.0, 34.0);
 /// The width of a dummy that a long edge runs over.
 const THIN: f64 = 16.0;
@@ -69,7 +69,7 @@ fn boxes(plan: &Value) -> Vec<Box> {
             node["inputs"].as_array().is_some_and(|from| from.iter().any(|one| one == source))
         };
         if nodes.iter().any(reads) {
-            let lines = [source.to_owned(), String::new(), String::new()];
+            let lines = [source.to_owned(), String::new(), String::new(), String::new()];
             let (id, inputs) = (source.to_owned(), Vec::new());
             boxes.push(Box { id, lines, class: "", inputs, injected_by: None });
         }
@@ -86,9 +86,9 @@ fn boxes(plan: &Value) -> Vec<Box> {
             " frozen" => ", frozen",
             _ => "",
         };
-        let size = if parameters > 0.0 { short(parameters) } else { "no weights".into() };
-        let plugin = format!("{} · {size}{state}", text(&node["plugin"]));
-        let lines = [text(&node["id"]), plugin, output(&node["output"])];
+        let size = if parameters > 0.0 { rounded(parameters) } else { "no weights".into() };
+        let lines =
+            [text(&node["id"]), text(&node["plugin"]), size + state, output(&node["output"])];
         let from = node["inputs"].as_array().into_iter().flatten();
         boxes.push(Box {
             id: text(&node["id"]),
@@ -99,6 +99,12 @@ fn boxes(plan: &Value) -> Vec<Box> {
         });
     }
     boxes
+}
+
+/// A count with three digits at most.
+fn rounded(count: f64) -> String {
+    let unit = 10f64.powf((count.max(1.0).log10().floor() - 2.0).max(0.0));
+    short((count / unit).round() * unit)
 }
 
 /// What a node gives, in few words.
@@ -263,7 +269,7 @@ fn drawn(one: &Box, (x, top, wide): (f64, f64, f64)) -> String {
         let class = if row == 0 { "name" } else { "label" };
         // What is too long for its box is pressed into it.
         let pressed = match line.chars().count() {
-            0..=19 => String::new(),
+            0..=21 => String::new(),
             _ => format!(" textLength=\"{:.0}\" lengthAdjust=\"spacingAndGlyphs\"", wide - 10.0),
         };
         let _ = write!(

@@ -5,6 +5,7 @@ mod examples;
 mod graphs;
 mod provenance;
 mod runs;
+mod scores;
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -42,6 +43,7 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     let studies = runs::studies(&arguments.out, &arguments.studies)?;
     let mut pictures = 0;
     let mut body = head(&studies);
+    body += &findings(arguments)?;
     for study in &studies {
         body += &section(study, arguments, registry, &mut pictures)?;
     }
@@ -68,7 +70,7 @@ fn head(studies: &[Study]) -> String {
     let last = last.map_or(String::new(), |last| format!(", the last one on {}", day(last)));
     let mut html = format!(
         "<header>\n<h1>eagle-lab report</h1>\n<p>{done} of {} runs are done{last}.</p>\n\
-         <nav aria-label=\"Contents\"><ul>\n",
+         <nav aria-label=\"Contents\"><ul>\n<li><a href=\"#findings\">Findings</a></li>\n",
         runs.len()
     );
     for study in studies {
@@ -80,6 +82,16 @@ fn head(studies: &[Study]) -> String {
 
 fn day(time: &str) -> &str {
     time.split('T').next().unwrap_or(time)
+}
+
+/// The paper's findings, and what the runs say of each.
+fn findings(arguments: &Arguments) -> Result<String, Failure> {
+    let found = eagle_results::findings(&arguments.out).map_err(Failure::running)?;
+    let text = eagle_results::render_findings(&found, eagle_results::FindingsFormat::Md);
+    Ok(format!(
+        "<section aria-labelledby=\"findings\">\n<h2 id=\"findings\">Findings</h2>\n{}</section>\n",
+        markdown::html(&text)
+    ))
 }
 
 /// A study: its table, curves, costs, graphs and examples.
@@ -98,9 +110,14 @@ fn section(
     if study.trials.is_empty() {
         return Ok(html + "<p>None of its runs is done.</p>\n</section>\n");
     }
-    let options = TableOptions { costs: true, ..TableOptions::default() };
-    let table = eagle_results::table(&arguments.out, &study.name, &options);
-    html += &markdown::html(&table.map_err(Failure::running)?.render(TableFormat::Md));
+    html += &match study.is_experiment() {
+        // The table of its name has the trials of studies over it, too.
+        true => scores::section(study),
+        false => {
+            let table = eagle_results::table(&arguments.out, &study.name, &TableOptions::default());
+            markdown::html(&table.map_err(Failure::running)?.render(TableFormat::Md))
+        }
+    };
     html += &curves::losses(study, &id)?;
     html += &curves::costs(study, &id);
     html += &graphs::section(study, &id);

@@ -58,6 +58,11 @@ impl Study {
         trial.runs.values().filter_map(|at| self.all.get(*at))
     }
 
+    /// Whether it is no study, but an experiment by itself.
+    pub fn is_experiment(&self) -> bool {
+        self.all.iter().all(|run| run.manifest.study.is_none())
+    }
+
     /// How much of it is there.
     pub fn summary(&self) -> String {
         let of = |status| self.all.iter().filter(|run| run.manifest.status == status).count();

@@ -9,6 +9,8 @@ use crate::{Failure, print, spark};
 
 /// Columns of a sparkline.
 const COLUMNS: usize = 16;
+/// Columns of what a trial is at.
+const MESSAGE: usize = 64;
 
 /// All trials, a table a study.
 pub fn table(studies: &[Study]) -> String {
@@ -18,7 +20,7 @@ pub fn table(studies: &[Study]) -> String {
     let mut text = String::new();
     for study in studies {
         text += &format!("{}: {}\n", study.name, study.summary());
-        let rows: Vec<[String; 7]> = study.trials.iter().map(|trial| row(trial)).collect();
+        let rows: Vec<[String; 7]> = study.trials.iter().map(|trial| short(row(trial))).collect();
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
         let widths: Vec<usize> = (0..7).map(|column| width(column).unwrap_or(0)).collect();
         for row in rows {
@@ -49,6 +51,15 @@ fn row(trial: &Trial) -> [String; 7] {
         speed,
         trial.told(),
     ]
+}
+
+/// A row whose message leaves room for the other columns: all of it stands in a line of its own, and
+/// in the manifest.
+fn short(mut row: [String; 7]) -> [String; 7] {
+    if row[3].chars().count() > MESSAGE {
+        row[3] = row[3].chars().take(MESSAGE - 1).chain(['…']).collect();
+    }
+    row
 }
 
 /// The curve and the last loss of one that trains.

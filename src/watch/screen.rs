@@ -144,16 +144,19 @@ impl View {
             let first = at == 0 || trials[at - 1].0.name != study.name;
             row(if first { &study.name } else { "" }, trial)
         });
+        // Where nobody trains there is nothing to say of speed.
+        let trains = trials.iter().any(|(_, trial)| trial.speed().is_some());
+        let of_training = |width| Constraint::Length(if trains { width } else { 0 });
         let widths = [
-            Constraint::Max(18),
-            Constraint::Fill(2),
+            Constraint::Max(14),
+            Constraint::Fill(3),
             Constraint::Length(4),
             Constraint::Length(11),
-            Constraint::Fill(2),
-            Constraint::Length(19),
-            Constraint::Length(9),
-            Constraint::Length(7),
             Constraint::Fill(3),
+            of_training(18),
+            of_training(9),
+            of_training(7),
+            Constraint::Fill(4),
         ];
         let table = Table::new(rows, widths)
             .header(head)

@@ -8,7 +8,7 @@ use super::nested::NestedData;
 use super::{Cost, MapShape, Misfit, TokensShape};
 use crate::data::preprocess::ImageSpec;
 use crate::data::tiles::{Layout, Packing};
-use crate::data::{DataError, Dataset};
+use crate::data::{DataError, Dataset, Sample};
 use crate::nn::Builder;
 use crate::score::{self, Judged, Question, Statistic, Verdict};
 use crate::tensor::{Param, Result as TensorResult, Tensor, TensorError};
@@ -367,6 +367,15 @@ pub trait BenchmarkConfig: Debug + Send + Sync {
     /// # Errors
     /// A file that can't be read or isn't what it should be.
     fn open(&self, base: &Path) -> Result<Arc<dyn Dataset>, DataError>;
+    /// The question of one row of its own files, without the picture: other tools write such rows
+    /// beside their predictions.
+    ///
+    /// # Errors
+    /// What is wrong with the row; a benchmark that has no rows.
+    fn question(&self, _row: &serde_json::Value) -> Result<Sample, DataError> {
+        let detail = format!("`{}` has no files whose rows could be read", self.name());
+        Err(DataError::Sample { sample: "row".into(), detail })
+    }
     /// The longest answer, in tokens.
     fn max_new_tokens(&self) -> usize;
     /// What one prediction is worth.

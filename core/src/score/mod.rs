@@ -6,6 +6,8 @@
 
 pub mod anls;
 pub mod choice;
+pub mod literal;
+pub mod mmmu;
 pub mod pairs;
 pub mod python;
 pub mod relaxed;

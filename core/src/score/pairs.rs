@@ -39,6 +39,19 @@ pub fn all_of_group(name: &str, answers: &[Judged<'_>], chance: Option<f64>) -> 
     Statistic { scale, ..Statistic::mean(name, &right) }
 }
 
+/// The share of groups that would count if every undecided answer in them were right: how far the
+/// score of [`all_of_group`] may rise.
+#[must_use]
+pub fn open_groups(name: &str, answers: &[Judged<'_>]) -> Statistic {
+    let open = |group: &Vec<Judged<'_>>| {
+        let undecided = group.iter().any(|judged| judged.verdict.undecided);
+        undecided && group.iter().all(|j| j.verdict.undecided || j.verdict.correct())
+    };
+    let open: Vec<f64> =
+        groups(answers).iter().map(|group| f64::from(u8::from(open(group)))).collect();
+    Statistic { scale: Scale { chance: None, maximum: 1.0 }, ..Statistic::mean(name, &open) }
+}
+
 /// MME's score: of each category the accuracy and the share of pictures with both questions right,
 /// both in percent, added; summed over the categories, each at most 200. Drawn by picture within a
 /// category. Answers without a category count as one.
@@ -82,6 +95,26 @@ mod tests {
             category: Some(category.into()),
             ..AnswerKey::default()
         }
+    }
+
+    #[test]
+    fn a_group_is_open_while_nothing_in_it_is_wrong() {
+        let (right, wrong) = (Verdict::right(true), Verdict::right(false));
+        let undecided = Verdict::undecided();
+        let keys = ["1", "2", "3"].map(|group| key("", group));
+        let judged = |at: usize, verdict| Judged {
+            question: Question { text: "", answer: "A", key: &keys[at] },
+            verdict,
+        };
+        let answers = [
+            judged(0, &right),
+            judged(0, &undecided),
+            judged(1, &wrong),
+            judged(1, &undecided),
+            judged(2, &right),
+        ];
+        assert_eq!(all_of_group("circular", &answers, None).value, 1.0 / 3.0);
+        assert_eq!(open_groups("undecided", &answers).value, 1.0 / 3.0);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub use edit::{includes, set};
 pub use experiment::{Experiment, NodeSpec};
 pub use generation::Generation;
 pub use plugin::{FieldSpec, PluginSpec};
-pub use problem::{Label, Problem, render, render_warnings};
+pub use problem::{Label, Problem, nearest, render, render_warnings};
 pub use stage::{Schedule, StageSpec, TooLong};
 pub use study::{
     Axis, Budget, Case, Choice, Edit, Exclusion, STANDARD, Search, Strategy, Study, Trial,

@@ -260,5 +260,7 @@ fn spoken_of(claim: &Claim, trials: &[&Trial]) -> Vec<TableColumn> {
         claim.benchmarks.is_empty() || claim.benchmarks.iter().any(same)
     };
     let columns = columns(trials.iter().copied()).into_iter();
-    columns.filter(|column| column.maximum.is_some() && !column.is_mean && named(column)).collect()
+    columns
+        .filter(|column| column.maximum.is_some() && column.of_benchmark() && named(column))
+        .collect()
 }

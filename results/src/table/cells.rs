@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::normalised;
 use super::notes::notes;
 use super::paired::{Samples, difference, samples};
 use super::published::{published_row, published_rows};
@@ -14,7 +15,10 @@ use crate::stats::{holm, mean, standard_deviation};
 
 /// The table of what was selected.
 pub fn fill(out: &Path, selected: Selected, options: &TableOptions) -> Result<Table, ResultsError> {
-    let columns = columns(&selected.trials);
+    let mut columns = columns(&selected.trials);
+    if options.normalised && !columns.is_empty() {
+        columns.push(normalised::column());
+    }
     let baseline = baseline(&selected.trials, options)?;
     let paper = published_rows(&selected, options)?;
     let samples = samples(out, &selected.trials)?;
@@ -70,8 +74,11 @@ fn difference_cells(
 ) -> Vec<Option<TableCell>> {
     let contrast = [(1.0, trial), (-1.0, baseline)];
     let cell = |column: &TableColumn| {
+        if column.is_normalised {
+            return None;
+        }
         let of: Vec<&TableColumn> = match column.is_mean {
-            true => columns.iter().filter(|c| !c.is_mean).collect(),
+            true => columns.iter().filter(|c| c.of_benchmark()).collect(),
             false => vec![column],
         };
         let found = difference(&contrast, &of, samples, 0.0)?;
@@ -123,6 +130,7 @@ pub fn columns<'a>(trials: impl IntoIterator<Item = &'a Trial>) -> Vec<TableColu
             maximum: Some(1.0),
             chance: chances.and_then(|chances| mean(&chances)),
             is_mean: true,
+            is_normalised: false,
         });
     }
     columns
@@ -139,6 +147,7 @@ fn column(benchmark: &str, metric: &str, scores: &[&Score]) -> TableColumn {
         maximum,
         chance: scores.iter().find_map(|score| score.chance),
         is_mean: false,
+        is_normalised: false,
     }
 }
 
@@ -185,10 +194,11 @@ pub fn of_column<'a>(trial: &'a Trial, column: &TableColumn, blind: bool) -> Vec
 }
 
 fn score_cells(trial: &Trial, columns: &[TableColumn], blind: bool) -> Vec<Option<TableCell>> {
-    let single: Vec<&TableColumn> = columns.iter().filter(|c| !c.is_mean).collect();
-    let cell = |column: &TableColumn| match column.is_mean {
-        true => mean_cell(trial, &single, blind),
-        false => score_cell(&of_column(trial, column, blind)),
+    let single: Vec<&TableColumn> = columns.iter().filter(|c| c.of_benchmark()).collect();
+    let cell = |column: &TableColumn| match (column.is_mean, column.is_normalised) {
+        (true, _) => mean_cell(trial, &single, blind),
+        (_, true) => normalised::cell(trial, &single, blind),
+        _ => score_cell(&of_column(trial, column, blind)),
     };
     columns.iter().map(cell).collect()
 }
@@ -243,7 +253,8 @@ fn mean_cell(trial: &Trial, columns: &[&TableColumn], blind: bool) -> Option<Tab
     Some(cell(mean(&means)?, spread, means.len(), samples))
 }
 
-fn over_seeds(values: &[f64]) -> Option<(f64, SpreadOver)> {
+/// The spread of a value over seeds.
+pub fn over_seeds(values: &[f64]) -> Option<(f64, SpreadOver)> {
     standard_deviation(values).map(|sd| (sd, SpreadOver::Seeds))
 }
 

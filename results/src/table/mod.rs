@@ -1,6 +1,7 @@
 //! The table of a study: what its rows and cells are, and how they come from SQL.
 
 mod cells;
+mod normalised;
 mod notes;
 mod paired;
 mod published;
@@ -30,6 +31,8 @@ pub struct TableOptions {
     /// Whether to show what a trial costs: its parameters and its training samples a second. The
     /// last differs from run to run, and so does the table then.
     pub costs: bool,
+    /// Whether to show the normalised average: see docs/results.md.
+    pub normalised: bool,
 }
 
 /// Rows: the trials of a study or experiment. Columns: its benchmarks.
@@ -67,8 +70,18 @@ pub struct TableColumn {
     pub maximum: Option<f64>,
     /// What a guess is expected to score, where the benchmark tells.
     pub chance: Option<f64>,
-    /// Whether this is the mean over the other columns.
+    /// Whether this is the mean over the benchmarks.
     pub is_mean: bool,
+    /// Whether this is the normalised average over the benchmarks.
+    pub is_normalised: bool,
+}
+
+impl TableColumn {
+    /// Whether this is a benchmark's own column.
+    #[must_use]
+    pub fn of_benchmark(&self) -> bool {
+        !self.is_mean && !self.is_normalised
+    }
 }
 
 /// What a row says of its trial.

@@ -67,6 +67,9 @@ pub fn notes(table: &Table) -> Vec<String> {
         notes.push(difference_note(baseline, &used));
         notes.push(bold_note(table));
     }
+    if table.columns.iter().any(|column| column.is_normalised) {
+        notes.push(super::normalised::NOTE.to_owned());
+    }
     notes.extend(published_notes(table));
     notes.push(format!("Scores: `eagle-lab query \"{}\"`.", table.sql));
     notes

@@ -54,7 +54,11 @@ pub fn published_row(
     };
     let cells: Vec<Option<TableCell>> = columns
         .iter()
-        .map(|column| of(if column.is_mean { "avg" } else { &column.benchmark }).map(cell))
+        // The paper's normalisation is unknown: its `avg` stands beside the mean alone.
+        .map(|column| match column.is_normalised {
+            true => None,
+            false => of(if column.is_mean { "avg" } else { &column.benchmark }).map(cell),
+        })
         .collect();
     cells.iter().any(Option::is_some).then(|| TableRow {
         trial: trial.name.clone(),
