@@ -216,6 +216,9 @@ fn sample_writes_one_page_with_everything_on_it() {
     for title in ["stage one-thing", "stage fine-tuning", "benchmark mini-colour"] {
         assert!(html.contains(&format!("<h2>{title} ")), "{title}");
     }
+    let file_of_expert = root().join("experiments/mini/zoo/sam.ron");
+    let html = show(&[text(&file_of_expert), "--n", "1", "--only", "evaluation"]);
+    assert!(html.contains("<h2>evaluation ") && !html.contains("<h2>stage"));
     for (what, more, part) in [
         ("mini-nothing", vec![], "mini-chartqa"),
         ("ClipVit", vec![], "neither a data set nor a benchmark"),

@@ -1,7 +1,7 @@
 //! `eagle-lab sample`: pictures with their questions and answers, to look at what a model learns from
 //! and is asked.
 
-mod page;
+mod cards;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +43,9 @@ pub struct Arguments {
     overrides: Overrides,
 }
 
+/// What the data sets on which objectives are measured are called.
+const HELD_OUT: &str = "evaluation";
+
 /// A data set and what the page calls it.
 struct Shown {
     title: String,
@@ -63,12 +66,12 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
             return Err(Failure::input(message));
         }
         let cards = (arguments.from..end)
-            .map(|index| page::card(&data.sample(index)?, arguments.side))
+            .map(|index| cards::card(&data.sample(index)?, arguments.side))
             .collect::<Result<Vec<_>, _>>()
             .map_err(Failure::input)?;
-        sections.push(page::Section { title: title.clone(), of: data.len(), cards });
+        sections.push(cards::Section { title: title.clone(), of: data.len(), cards });
     }
-    let text = page::page(&arguments.what, &sections);
+    let text = cards::page(&arguments.what, &sections);
     let path = arguments.out.display();
     std::fs::write(&arguments.out, text)
         .map_err(|error| Failure::running(format!("can't write {path}: {error}")))?;
@@ -126,7 +129,7 @@ fn of_file(path: &Path, arguments: &Arguments, registry: &Registry) -> Result<Ve
     let Some(first) = opened.ready.first() else {
         return Err(Failure::input(format!("{} has no trial", path.display())));
     };
-    let graph::Graph { stages, benchmarks, .. } = &first.graph;
+    let graph::Graph { stages, benchmarks, held_out, .. } = &first.graph;
     let stages = stages.iter().map(|stage| {
         let name = stage.spec.name.value.clone();
         (name.clone(), format!("stage {name}"), stage.data.plugin.open(&first.base))
@@ -135,10 +138,13 @@ fn of_file(path: &Path, arguments: &Arguments, registry: &Registry) -> Result<Ve
         let title = format!("benchmark {}", benchmark.name);
         (benchmark.name.clone(), title, benchmark.plugin.open(&first.base))
     });
+    let held_out = held_out
+        .iter()
+        .map(|data| (HELD_OUT.to_owned(), HELD_OUT.to_owned(), data.plugin.open(&first.base)));
     let wanted = |name: &str| arguments.only.as_deref().is_none_or(|only| only == name);
     let mut names = Vec::new();
     let mut shown = Vec::new();
-    for (name, title, data) in stages.chain(benchmarks) {
+    for (name, title, data) in stages.chain(benchmarks).chain(held_out) {
         if wanted(&name) {
             let data = data.map_err(|error| Failure::input(format!("{title}: {error}")))?;
             shown.push(Shown { title, data });

@@ -1,4 +1,4 @@
-//! The page of `eagle-lab sample`: one file, nothing beside it, light or dark as the reader's system.
+//! The page of `eagle-lab sample`.
 
 use std::fmt::Write;
 
@@ -7,6 +7,9 @@ use eagle_core::data::preprocess::decode;
 use eagle_core::data::{AnswerKey, DataError, Picture, Sample};
 use image::imageops::{FilterType, resize};
 use image::{ImageFormat, RgbImage};
+
+use crate::page::pictures::base64;
+use crate::page::{document, escape};
 
 /// Samples of one data set.
 pub struct Section {
@@ -18,51 +21,40 @@ pub struct Section {
     pub cards: Vec<String>,
 }
 
+/// Beside the style of all pages. Marks lie over a picture, so they have one colour for all grounds.
 const STYLE: &str = "
-:root { color-scheme: light dark; --ground: #fff; --card: #f6f7f9; --line: #d5d9e0; --text: #1b1f24;
-  --faint: #59636e; --answer: #0a6b32; --mark: #d1242f; --letter: #0969da; }
-@media (prefers-color-scheme: dark) { :root { --ground: #0e1116; --card: #171b22; --line: #323943;
-  --text: #e8ecf1; --faint: #98a2b0; --answer: #57c87f; --mark: #ff7b72; --letter: #79c0ff; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1500px; padding: 1.5rem; background: var(--ground);
-  color: var(--text); font: 15px/1.45 system-ui, sans-serif; }
-h1 { font-size: 1.4rem; margin: 0 0 .4rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.1rem; margin: 2rem 0 .8rem; }
-h2 small, .id, .facts, .caption { color: var(--faint); font-weight: normal; font-size: .82rem; }
-main { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 1rem; }
-article { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
+body { max-width: 94rem; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 18rem), 1fr)); gap: 1rem; }
+article { background: var(--soft); border: 1px solid var(--line); border-radius: .5rem;
   padding: .8rem; overflow-wrap: anywhere; }
-figure { position: relative; margin: 0 0 .6rem; line-height: 0; }
-figure img { width: 100%; height: auto; border-radius: 4px; }
-figure svg { position: absolute; inset: 0; width: 100%; height: 100%; display: none; }
+article p { margin: .3rem 0 0; }
+article .question { margin-top: .5rem; white-space: pre-wrap; }
+article .answer { color: var(--good); font-weight: 600; white-space: pre-wrap; }
+figure { position: relative; line-height: 0; }
+figure img { width: 100%; height: auto; border-radius: .25rem; }
+figure svg { position: absolute; inset: 0; height: 100%; display: none; }
 #marks:checked ~ section svg { display: block; }
-polygon { fill: none; stroke: var(--mark); stroke-width: 2; vector-effect: non-scaling-stroke; }
-rect { fill: none; stroke: var(--letter); stroke-width: 1; vector-effect: non-scaling-stroke; }
-.question { margin: .5rem 0 0; white-space: pre-wrap; }
-.answer { margin: 0 0 .3rem; color: var(--answer); font-weight: 600; white-space: pre-wrap; }
-.facts, .caption, .id { margin: .3rem 0 0; }
+polygon { fill: none; stroke: #e0242f; stroke-width: 2; vector-effect: non-scaling-stroke; }
+rect { fill: none; stroke: #2f81f7; stroke-width: 1; vector-effect: non-scaling-stroke; }
 ";
 
 /// The whole page.
 pub fn page(title: &str, sections: &[Section]) -> String {
-    let title = escape(title);
     let mut html = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
-         content=\"width=device-width\">\n<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n\
-         <body>\n<h1>{title}</h1>\n<input type=\"checkbox\" id=\"marks\"> <label for=\"marks\">Draw \
-         what experts are told: objects and letters</label>\n"
+        "<style>{STYLE}</style>\n<h1>{}</h1>\n<input type=\"checkbox\" id=\"marks\"/> <label \
+         for=\"marks\">Draw what experts are told: objects and letters</label>\n",
+        escape(title)
     );
     for Section { title, of, cards } in sections {
-        let title = escape(title);
+        let (title, shown) = (escape(title), cards.len());
         let _ = write!(
             html,
-            "<section>\n<h2>{title} <small>{} of {of}</small></h2>\n<main>\n",
-            cards.len()
+            "<section>\n<h2>{title} <small class=\"quiet\">{shown} of {of}</small></h2>\n<div class=\"cards\">\n"
         );
         cards.iter().for_each(|card| html.push_str(card));
-        html.push_str("</main>\n</section>\n");
+        html.push_str("</div>\n</section>\n");
     }
-    html + "</body>\n</html>\n"
+    document(title, &html)
 }
 
 /// A sample as a part of the page; its picture has at most `side` pixels along its larger side.
@@ -83,7 +75,7 @@ pub fn card(sample: &Sample, side: u32) -> Result<String, DataError> {
         let _ = write!(
             html,
             "<figure><img width=\"{width}\" height=\"{height}\" alt=\"\" \
-             src=\"data:image/png;base64,{data}\">"
+             src=\"data:image/png;base64,{data}\"/>"
         );
         sample.annotations.iter().for_each(|annotations| mark(&mut html, annotations));
         html.push_str("</figure>\n");
@@ -95,12 +87,12 @@ pub fn card(sample: &Sample, side: u32) -> Result<String, DataError> {
     }
     if let Some(facts) = sample.key.as_ref().map(|key| facts(key)).filter(|facts| !facts.is_empty())
     {
-        let _ = writeln!(html, "<p class=\"facts\">{}</p>", escape(&facts));
+        let _ = writeln!(html, "<p class=\"quiet small\">{}</p>", escape(&facts));
     }
     if let Some(annotations) = sample.annotations.as_ref().filter(|told| !told.caption.is_empty()) {
-        let _ = writeln!(html, "<p class=\"caption\">{}</p>", escape(&annotations.caption));
+        let _ = writeln!(html, "<p class=\"quiet small\">{}</p>", escape(&annotations.caption));
     }
-    let _ = writeln!(html, "<p class=\"id\">{}</p>\n</article>", escape(&sample.id));
+    let _ = writeln!(html, "<p class=\"quiet small\">{}</p>\n</article>", escape(&sample.id));
     Ok(html)
 }
 
@@ -152,35 +144,9 @@ fn facts(key: &AnswerKey) -> String {
     facts.join(" · ")
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let at = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for letter in 0..4 {
-            let place = (bits >> (18 - 6 * letter)) & 63;
-            let written = letter <= chunk.len();
-            text.push(if written { char::from(LETTERS[place as usize]) } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_that_of_rfc_4648() {
-        let cases = ["", "f", "fo", "foo", "foob", "fooba", "foobar"];
-        let expected = ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"];
-        assert_eq!(cases.map(|case| base64(case.as_bytes())), expected);
-    }
 
     #[test]
     fn what_a_sample_says_is_no_markup() {
