@@ -132,7 +132,7 @@ fn wrong_input_says_what_would_be_right() {
         ),
         (
             &["score", "ClipVit", text(&file)],
-            "`ClipVit` is a plugin of the kind encoder, not a benchmark",
+            "`ClipVit` is a plugin of the kind vision encoder, not a benchmark",
         ),
         (
             &["score", "ChartQa(pth: 1)", text(&file)],

@@ -114,6 +114,25 @@ fn the_prompt_and_the_pictures_are_part_of_the_fingerprint() {
 }
 
 #[test]
+fn pictures_may_lie_in_parquet_beside_the_rows() {
+    for exam in [r#"DocVqa(path: "doc_vqa.parquet")"#, r#"Mmmu(path: "mmmu.parquet")"#] {
+        let questions = open(exam).unwrap();
+        assert!(questions.problems().is_empty(), "{exam}: {:?}", questions.problems());
+        let json = open(
+            &exam
+                .replace(".parquet\"", ".json\", images: \"pictures\"")
+                .replace("mmmu.json", "mmmu.jsonl"),
+        )
+        .unwrap();
+        assert_eq!(questions.len(), json.len(), "{exam}");
+        for index in 0..questions.len() {
+            let (here, there) = (questions.sample(index).unwrap(), json.sample(index).unwrap());
+            assert_eq!(shown(&here), shown(&there), "the same question, and a picture of its size");
+        }
+    }
+}
+
+#[test]
 fn a_row_that_another_tool_wrote_down_is_a_question() {
     let row =
         serde_json::json!({"questionId": "7", "question": "When?", "answers": ["1998", "'98"]});

@@ -108,7 +108,7 @@ fn wrong_kind(spec: &PluginSpec, entry: &Entry, kinds: &[Kind], registry: &Regis
     let problem = Problem::new(message, spec.name.span.clone(), found);
     problem.help(match kinds {
         [kind] => format!("the {}s are {}", kind.noun(), listed(&fit)),
-        [Kind::Benchmark, Kind::Dataset] => format!("there are {}", listed(&fit)),
+        [Kind::Benchmark, Kind::Dataset] => "`eagle-lab plugins` lists them".to_owned(),
         _ => "write it in a stage's `data` or in `evaluate`".to_owned(),
     })
 }

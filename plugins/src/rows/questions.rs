@@ -9,6 +9,8 @@ use image::ImageReader;
 use rayon::prelude::*;
 
 use super::{FromRows, Item, Row, Shown, base64, read};
+use crate::files::parquet::Parquet;
+use crate::files::shards;
 
 /// The questions of a benchmark's files.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ struct Questions {
 #[derive(Debug)]
 struct Entry {
     id: String,
+    /// The file that holds its picture, and the row there.
+    parquet: Option<(Arc<Parquet>, usize)>,
     content: Result<Content, String>,
 }
 
@@ -34,16 +38,16 @@ pub(super) fn open(of: &dyn FromRows, base: &Path) -> Result<Arc<dyn Dataset>, D
     let mut hasher = blake3::Hasher::new();
     let mut entries = Vec::new();
     let mut first = None;
-    for (path, category) in of.files() {
-        let path = base.join(path);
-        let mut rows = read::rows(&path)?;
-        of.join(base, &mut rows)?;
-        for value in &rows {
-            let index = entries.len();
-            let row = Row { value, index, file_category: category, columns: &[], bare: false };
-            if let Some(entry) = entry(of, &row) {
-                entries.push(entry);
-            }
+    let mut index = 0;
+    for (path, category) in files(of, base)? {
+        let mut table = read::table(&path)?;
+        of.join(base, &mut table.rows)?;
+        for (at, value) in table.rows.iter().enumerate() {
+            let columns = table.columns(at);
+            let row = Row { value, index, file_category: category, columns: &columns, bare: false };
+            let parquet = table.parquet.clone().map(|parquet| (parquet, at));
+            entries.extend(entry(of, &row).map(|entry| Entry { parquet, ..entry }));
+            index += 1;
         }
         hash(&mut hasher, &path)?;
         first.get_or_insert(path);
@@ -72,6 +76,19 @@ pub(super) fn open(of: &dyn FromRows, base: &Path) -> Result<Arc<dyn Dataset>, D
     Ok(Arc::new(Questions { entries, images, hash: hasher.finalize() }))
 }
 
+/// The files with the category of their rows; of a folder, its Parquet files by their names.
+fn files<'a>(
+    of: &'a dyn FromRows,
+    base: &Path,
+) -> Result<Vec<(PathBuf, Option<&'a str>)>, DataError> {
+    let mut files = Vec::new();
+    for (path, category) in of.files() {
+        let parts = shards(base, &[path.to_owned()], "parquet")?;
+        files.extend(parts.into_iter().map(|path| (path, category)));
+    }
+    Ok(files)
+}
+
 fn hash(hasher: &mut blake3::Hasher, path: &Path) -> Result<(), DataError> {
     let bytes =
         std::fs::read(path).map_err(|error| DataError::Read { path: path.to_owned(), error })?;
@@ -83,12 +100,13 @@ fn entry(of: &dyn FromRows, row: &Row<'_>) -> Option<Entry> {
     match of.item(row) {
         Ok(None) => None,
         Ok(Some(Item { sample, picture })) => {
-            Some(Entry { id: sample.id.clone(), content: Ok(Content { sample, picture }) })
+            let id = sample.id.clone();
+            Some(Entry { id, parquet: None, content: Ok(Content { sample, picture }) })
         }
         Err(detail) => {
             let id = row.maybe(&["id", "question_id", "questionId", "index", "pid"]);
             let id = id.unwrap_or_else(|| format!("row {}", row.index));
-            Some(Entry { id, content: Err(detail) })
+            Some(Entry { id, parquet: None, content: Err(detail) })
         }
     }
 }
@@ -115,7 +133,7 @@ fn number_repeats(entries: &mut [Entry]) {
 }
 
 impl Questions {
-    fn picture(&self, content: &Content) -> Result<Option<Picture>, DataError> {
+    fn picture(&self, entry: &Entry, content: &Content) -> Result<Option<Picture>, DataError> {
         Ok(match &content.picture {
             None => None,
             Some(Shown::File(name)) => Some(Picture::File(self.images.join(name))),
@@ -127,8 +145,16 @@ impl Questions {
                 Some(Picture::Bytes(bytes.into()))
             }
             Some(Shown::Column(name)) => {
-                let detail = format!("its picture should be in the column `{name}`");
-                return Err(DataError::Sample { sample: content.sample.id.clone(), detail });
+                let bytes = match &entry.parquet {
+                    Some((parquet, row)) => parquet.bytes(*row, name)?.into_iter().next(),
+                    None => None,
+                };
+                let detail = || format!("there is no picture in its column `{name}`");
+                let sample = || content.sample.id.clone();
+                Some(Picture::Bytes(
+                    bytes
+                        .ok_or_else(|| DataError::Sample { sample: sample(), detail: detail() })?,
+                ))
             }
         })
     }
@@ -139,7 +165,7 @@ impl Questions {
             Err(detail) => return fault(detail.clone()),
             Ok(content) => content,
         };
-        match self.picture(content) {
+        match self.picture(entry, content) {
             Err(error) => Some(error),
             Ok(Some(Picture::File(path))) => {
                 let reader = ImageReader::open(&path).and_then(ImageReader::with_guessed_format);
@@ -160,9 +186,11 @@ impl Dataset for Questions {
     }
 
     fn sample(&self, index: usize) -> Result<Sample, DataError> {
-        let Entry { id, content } = &self.entries[index];
+        let entry @ Entry { id, content, .. } = &self.entries[index];
         match content {
-            Ok(content) => Ok(Sample { picture: self.picture(content)?, ..content.sample.clone() }),
+            Ok(content) => {
+                Ok(Sample { picture: self.picture(entry, content)?, ..content.sample.clone() })
+            }
             Err(detail) => Err(DataError::Sample { sample: id.clone(), detail: detail.clone() }),
         }
     }

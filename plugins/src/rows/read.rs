@@ -1,15 +1,56 @@
-//! Rows of JSON, JSON lines and TSV.
+//! Rows of JSON, JSON lines, TSV and Parquet.
 //!
 //! JSON is an array of objects; an object whose `data`, `questions` or `annotations` is one
 //! (DocVQA, VQAv2); or an object of objects by id (GQA, MathVista), each of which gets its key as
 //! `id`, unless it has one.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use eagle_core::data::DataError;
 use serde_json::{Map, Value};
 
-/// The rows of a file, by its extension.
+use crate::files::parquet::Parquet;
+
+/// The rows of a file, and the pictures that lie in it.
+pub(super) struct Table {
+    /// In order.
+    pub rows: Vec<Value>,
+    /// The file, if it holds pictures.
+    pub parquet: Option<Arc<Parquet>>,
+    /// Its columns of pictures, and which rows have one.
+    filled: Vec<(String, Vec<bool>)>,
+}
+
+impl Table {
+    /// The columns in which a row has a picture.
+    pub fn columns(&self, row: usize) -> Vec<String> {
+        let has = |(_, filled): &&(String, Vec<bool>)| filled.get(row) == Some(&true);
+        self.filled.iter().filter(has).map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// The rows of a file.
+///
+/// # Errors
+/// A file that can't be read or isn't what it should be.
+pub(super) fn table(path: &Path) -> Result<Table, DataError> {
+    if path.extension().is_none_or(|extension| extension != "parquet") {
+        return Ok(Table { rows: rows(path)?, parquet: None, filled: Vec::new() });
+    }
+    let parquet = Parquet::open(path)?;
+    let mut rows = Vec::new();
+    parquet.rows(|row| {
+        rows.push(row);
+        Ok(())
+    })?;
+    // A column that is no picture has no leaf of bytes.
+    let filled = |name: &str| Some((name.to_owned(), parquet.filled(name).ok()?));
+    let filled = parquet.columns().into_iter().filter_map(filled).collect();
+    Ok(Table { rows, parquet: Some(Arc::new(parquet)), filled })
+}
+
+/// The rows of a file without pictures, by its extension.
 ///
 /// # Errors
 /// A file that can't be read or isn't what it should be.
@@ -21,9 +62,9 @@ pub(super) fn rows(path: &Path) -> Result<Vec<Value>, DataError> {
     let rows = match extension {
         "tsv" => tsv(&text),
         "json" | "jsonl" => json(&text),
-        _ => {
-            Err(format!("can't tell what a .{extension} file holds; it may be .json, .jsonl, .tsv"))
-        }
+        _ => Err(format!(
+            "can't tell what a .{extension} file holds; it may be .json, .jsonl, .tsv, .parquet"
+        )),
     };
     let rows = rows.map_err(fail)?;
     if rows.is_empty() {
