@@ -64,7 +64,7 @@ fn why_tells_of_a_run_what_it_found_and_what_it_trained() {
     assert!(said.contains("stage pre-training") && said.contains("found: "), "{said}");
     assert!(said.contains("recipe.lr: 0.001 there, 0.0005 here"), "{said}");
     let (code, said) = refuse(&["why", "no-such-run", "--out", text(out.path())]);
-    assert!(code == 2 && said.contains("there is no run no-such-run"), "{said}");
+    assert!(code == 2 && said.contains("no run `no-such-run`"), "{said}");
 }
 
 #[test]
