@@ -148,7 +148,7 @@ fn a_page_is_well_formed_whole_by_itself_and_names_every_run() {
         "two-fusions",
         "fuse=SequenceAppend",
         "id=\"provenance\"",
-        "the gradient norm",
+        "the last good state is the checkpoint",
         "<polyline class=\"curve s1\"",
         "class=\"mark\"",
         "class=\"box trained\"",

@@ -1,7 +1,7 @@
 //! The pictures of benchmarks' questions, small, as part of a page.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use eagle_core::data::{Dataset, Picture, preprocess};
@@ -29,7 +29,7 @@ struct Questions {
 impl Pictures {
     /// Opens benchmarks whose relative paths start at `base`, where they are not open yet. Of one
     /// that can't be opened (its data is elsewhere by now) there are no pictures.
-    pub fn open(&mut self, benchmarks: &[Benchmark], base: &PathBuf) {
+    pub fn open(&mut self, benchmarks: &[Benchmark], base: &Path) {
         for benchmark in benchmarks {
             if self.questions.contains_key(&benchmark.name) {
                 continue;

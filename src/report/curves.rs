@@ -10,11 +10,14 @@ use crate::page::scatter::{self, Point};
 /// Curves that one chart holds.
 const MOST: usize = 16;
 
+/// Of each step, the sum of losses and their number.
+type Sums = BTreeMap<i64, (f64, usize)>;
+
 /// A chart of the losses for each stage, a curve a trial: the mean over its seeds.
 pub fn losses(study: &Study, id: &str) -> Result<String, Failure> {
     let mut stages: Vec<(String, Vec<Series>)> = Vec::new();
     for (look, trial) in study.trials.iter().enumerate().take(MOST) {
-        let mut sums: Vec<(String, BTreeMap<i64, (f64, usize)>)> = Vec::new();
+        let mut sums: Vec<(String, Sums)> = Vec::new();
         for run in study.runs(trial) {
             let curves = eagle_results::loss_curves(&run.folder).map_err(Failure::running)?;
             for (stage, loss) in curves {
