@@ -123,9 +123,14 @@ fn data_check_of_an_experiment_counts_tokens_and_sources() {
     std::fs::remove_file(folder.path().join("data.json")).expect("a file");
     let checked = call(&["check", text(&file)]);
     let warned = String::from_utf8_lossy(&checked.stderr).into_owned();
-    assert!(checked.status.success() && warned.contains("there is no data.json"), "{warned}");
+    assert!(
+        checked.status.success() && warned.contains("there is no file or folder data.json"),
+        "{warned}"
+    );
     let planned = call(&["plan", text(&file)]);
-    assert!(String::from_utf8_lossy(&planned.stderr).contains("there is no data.json"));
+    assert!(
+        String::from_utf8_lossy(&planned.stderr).contains("there is no file or folder data.json")
+    );
     let (_, said) = refuse(&["run", text(&file), "--out", text(folder.path())]);
     assert!(said.contains("data.json"), "{said}");
 }

@@ -37,7 +37,7 @@ fn missing(spec: &PluginSpec, plugin: &dyn DatasetConfig, base: &Path) -> Vec<Pr
     let gone = files.filter(|(_, path)| !base.join(path).exists());
     gone.map(|(field, path)| {
         let place = spec.place(field).unwrap_or(spec.name.span.clone());
-        let message = format!("there is no {}", path.display());
+        let message = format!("there is no file or folder {}", path.display());
         let help = "a relative path starts at the folder of this file";
         Problem::new(message, place, "the data").help(help)
     })
