@@ -122,39 +122,40 @@ static void emu_start(unsigned rank, char *stack) {
     makecontext(&thread->context, emu_thread_main, 0);
 }
 
-// Runs the threads of a block to their ends; the index of the first that waits in vain, or -1.
-static int emu_run_block(unsigned count, int descending) {
+// Runs the threads of a warp until all of them wait for the block, or are done, or wait in vain.
+static void emu_run_warp(unsigned first, unsigned count, int descending) {
     for (;;) {
-        int ran = 0, done = 0;
+        unsigned waiting = 0;
         for (unsigned i = 0; i < count; i++) {
-            emu_thread *thread = &emu_threads[descending ? count - 1 - i : i];
-            if (thread->state == EMU_READY) {
-                emu_resume(thread);
-                ran = 1;
-            }
+            emu_thread *thread = &emu_threads[first + (descending ? count - 1 - i : i)];
+            if (thread->state == EMU_READY) emu_resume(thread);
         }
-        unsigned blocked = 0;
-        for (unsigned first = 0; first < count; first += 32) {
-            unsigned waiting = 0, end = first + 32 < count ? first + 32 : count;
-            for (unsigned i = first; i < end; i++) {
-                waiting += emu_threads[i].state == EMU_WARP;
-                blocked += emu_threads[i].state == EMU_BLOCK;
-                done += emu_threads[i].state == EMU_DONE;
-            }
-            if (waiting == end - first) {
-                for (unsigned i = first; i < end; i++) emu_threads[i].state = EMU_READY;
-                ran = 1;
-            }
+        for (unsigned i = 0; i < count; i++) waiting += emu_threads[first + i].state == EMU_WARP;
+        if (waiting < count) return;
+        for (unsigned i = 0; i < count; i++) emu_threads[first + i].state = EMU_READY;
+    }
+}
+
+// Runs the threads of a block to their ends, each warp as far as it comes, so that it is as far ahead of
+// the others as it may be; the index of a thread that waits in vain, or -1.
+static int emu_run_block(unsigned count, int descending) {
+    unsigned warps = (count + 31) / 32;
+    for (;;) {
+        unsigned blocked = 0, done = 0;
+        for (unsigned i = 0; i < warps; i++) {
+            unsigned first = 32 * (descending ? warps - 1 - i : i);
+            emu_run_warp(first, first + 32 < count ? 32 : count - first, descending);
         }
-        if (blocked == count) {
-            for (unsigned i = 0; i < count; i++) emu_threads[i].state = EMU_READY;
-            ran = 1;
+        for (unsigned i = 0; i < count; i++) {
+            blocked += emu_threads[i].state == EMU_BLOCK;
+            done += emu_threads[i].state == EMU_DONE;
         }
-        if ((unsigned)done == count) return -1;
-        if (!ran) {
+        if (done == count) return -1;
+        if (blocked < count) {
             for (unsigned i = 0; i < count; i++)
                 if (emu_threads[i].state != EMU_DONE) return (int)i;
         }
+        for (unsigned i = 0; i < count; i++) emu_threads[i].state = EMU_READY;
     }
 }
 

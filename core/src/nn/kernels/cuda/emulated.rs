@@ -2,8 +2,8 @@
 //! CUDA, and run thread by thread. For the tests of kernels and launchers on a machine without a card.
 //!
 //! Every launch is held to the kernel's parameters (their number, what they point to and how it is
-//! stored), runs twice with the threads in opposite orders, which must give the same bits, and may
-//! write nothing beyond its buffers. Memory that no kernel wrote is NaN. With EAGLE_EMULATE_ONCE in the
+//! stored), runs twice with the threads in opposite orders, each warp as far ahead of the others as
+//! the barriers let it, which must give the same bits, and may write nothing beyond its buffers. Memory that no kernel wrote is NaN. With EAGLE_EMULATE_ONCE in the
 //! environment it runs once, for tests of more than the kernels.
 // What goes wrong here is a bug in a kernel or a launcher, and ends the test.
 #![allow(clippy::unwrap_used, clippy::panic)]
