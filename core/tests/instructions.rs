@@ -164,7 +164,7 @@ fn run(case: &Case) -> Vec<Vec<f32>> {
     let out = (case.op)(&inputs).unwrap_or_else(|error| panic!("{}: {error}", case.name));
     let mut grads = out.backward_from(random(out.shape(), 99).host().to_vec()).unwrap();
     let mut all = vec![out.host().to_vec()];
-    all.extend(inputs.iter().map(|x| grads.take(x.slot().unwrap()).unwrap_or_default()));
+    all.extend(inputs.iter().map(|x| grads.take_host(x.slot().unwrap()).unwrap_or_default()));
     all
 }
 

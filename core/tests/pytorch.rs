@@ -146,7 +146,7 @@ fn values_and_gradients_are_pytorchs() {
         let mut grads = ops::matmul(&row, &grad).unwrap().backward().unwrap();
         for (i, input) in inputs.iter().enumerate() {
             let what = format!("{case}/d.{i}");
-            let found = grads.take(input.slot().unwrap()).unwrap();
+            let found = grads.take_host(input.slot().unwrap()).unwrap();
             close(&what, &found, &fixture.get(&what).unwrap().host(), 5e-6);
         }
     }

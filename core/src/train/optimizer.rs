@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use crate::graph::Stage;
 use crate::model::Model;
-use crate::nn::kernels::{self, AdamW};
+use crate::nn::device;
+use crate::nn::kernels::AdamW;
 use crate::spec::{Schedule, StageSpec};
-use crate::tensor::{Grads, Param};
+use crate::tensor::{Buffer, Grads, Param, Values, buffer};
 
 struct Trained {
     name: String,
@@ -18,7 +19,7 @@ struct Trained {
     lr: f64,
     decay: f64,
     /// First and second moment.
-    moments: [Vec<f32>; 2],
+    moments: [Buffer; 2],
 }
 
 /// The optimiser of one stage.
@@ -48,7 +49,7 @@ impl Optimizer {
             param: param.clone(),
             lr,
             decay: if param.shape().len() > 1 { recipe.weight_decay } else { 0.0 },
-            moments: [vec![0.0; param.len()], vec![0.0; param.len()]],
+            moments: [buffer::zeros(param.len()), buffer::zeros(param.len())],
         };
         let params = model.trained(stage).map(trained).collect();
         let buffer =
@@ -60,9 +61,10 @@ impl Optimizer {
     /// Applies the gradients of update number `step` (from 0). A gradient that is not finite
     /// changes nothing; the caller sees it in the norm.
     pub fn update(&mut self, grads: &mut Grads, step: usize) -> Update {
-        let gradients: Vec<Option<Vec<f32>>> =
+        let gradients: Vec<Option<Buffer>> =
             self.params.iter().map(|trained| grads.take(trained.param.slot())).collect();
-        let squares: f64 = gradients.iter().flatten().map(|g| kernels::sum_of_squares(g)).sum();
+        let all: Vec<&Values> = gradients.iter().flatten().map(|g| -> &Values { g }).collect();
+        let squares: f64 = device::sums_of_squares(&all).into_iter().sum();
         let norm = squares.sqrt();
         let factor = self.factor(step);
         let update = Update { lr: self.recipe.lr * factor, norm };
@@ -84,8 +86,8 @@ impl Optimizer {
                 step: step as u64 + 1,
             };
             let [m, v] = &mut trained.moments;
-            trained.param.update(|values| {
-                kernels::adamw(values, &gradient, m, v, &rule, scale as f32);
+            trained.param.change(|values| {
+                device::adamw(values, &gradient, m, v, &rule, scale as f32);
             });
         }
         update
@@ -112,7 +114,7 @@ impl Optimizer {
             let shape = trained.param.shape().to_vec();
             let value = trained.param.tensor().host().into_owned();
             state.insert(format!("param/{}", trained.name), (shape.clone(), value));
-            let [m, v] = trained.moments.clone();
+            let [m, v] = trained.moments.each_ref().map(|m| buffer::to_host(m).into_owned());
             state.insert(format!("m/{}", trained.name), (shape.clone(), m));
             state.insert(format!("v/{}", trained.name), (shape, v));
         }
@@ -139,9 +141,11 @@ impl Optimizer {
                     _ => Err(name),
                 }
             };
-            let (value, m, v) = (get("param")?, get("m")?.clone(), get("v")?.clone());
+            let (value, moments) = (get("param")?, [get("m")?, get("v")?]);
             trained.param.update(|target| target.copy_from_slice(value));
-            trained.moments = [m, v];
+            for (moment, values) in trained.moments.iter_mut().zip(moments) {
+                buffer::change_on_host(moment, |target| target.copy_from_slice(values));
+            }
         }
         for (name, buffer) in &self.buffers {
             let name = format!("buffer/{name}");

@@ -1,7 +1,7 @@
 //! Attention with grouped queries, masks and an additive bias.
 
 use super::require;
-use crate::nn::kernels::attention as kernels;
+use crate::nn::device::attention as kernels;
 use crate::tensor::{Result, Tensor};
 use std::rc::Rc;
 
@@ -101,9 +101,9 @@ pub fn attention_with(
     let size = Size { batch, tokens: (nq, nk), heads: (heads, key_heads), width: d };
     let biases = bias.tensors();
     let (values, sums) = {
-        let (rows, columns) = (biases[0].map(Tensor::host), biases[1].map(Tensor::host));
+        let (rows, columns) = (biases[0].map(Tensor::values), biases[1].map(Tensor::values));
         let bias = kernel_bias(biases, rows.as_deref(), columns.as_deref());
-        kernels::attention(size.shape(spec, bias), &q.host(), &k.host(), &v.host())
+        kernels::attention(size.shape(spec, bias), &q.values(), &k.values(), &v.values())
     };
     let slots = [q.slot(), k.slot(), v.slot()];
     let bias_slots = biases.map(|bias| bias.and_then(Tensor::slot));
@@ -112,12 +112,12 @@ pub fn attention_with(
     let inputs: Vec<_> = [q, k, v].into_iter().chain(biases.into_iter().flatten()).collect();
     let spec = spec.clone();
     Tensor::from_op_with(&inputs, values, q.shape(), move |out| {
-        move |grads: &mut crate::tensor::Grads, gradient: Vec<f32>| {
+        move |grads: &mut crate::tensor::Grads, gradient: crate::tensor::Buffer| {
             let biases = saved_bias.each_ref().map(Option::as_ref);
-            let (rows, columns) = (biases[0].map(Tensor::host), biases[1].map(Tensor::host));
+            let (rows, columns) = (biases[0].map(Tensor::values), biases[1].map(Tensor::values));
             let bias = kernel_bias(biases, rows.as_deref(), columns.as_deref());
-            let [q, k, v] = saved.each_ref().map(Tensor::host);
-            let saved = kernels::Saved { q: &q, k: &k, v: &v, out: &out.host(), sums: &sums };
+            let [q, k, v] = saved.each_ref().map(Tensor::values);
+            let saved = kernels::Saved { q: &q, k: &k, v: &v, out: &out.values(), sums: &sums };
             let wanted = bias_slots.iter().any(Option::is_some);
             let all =
                 kernels::attention_backward(size.shape(&spec, bias), saved, &gradient, wanted);

@@ -1,7 +1,7 @@
 //! Linear layers and batched products.
 
 use super::{Activation, require};
-use crate::nn::kernels::linear as kernels;
+use crate::nn::device::linear as kernels;
 use crate::tensor::{Result, Tensor};
 
 /// `activation(x weight^T + bias)`: `x` `[.., in]`, `weight` `[out, in]`, `bias` `[out]`.
@@ -27,8 +27,8 @@ pub fn linear(
     let inputs: Vec<_> = [Some(x), Some(weight), bias].into_iter().flatten().collect();
     let records = inputs.iter().any(|input| input.records());
     let (values, before) = {
-        let bias = bias.map(Tensor::host);
-        kernels::linear((m, n, k), &x.host(), &weight.host(), bias.as_deref(), activation, records)
+        let bias = bias.map(Tensor::values);
+        kernels::linear((m, n, k), &x.values(), &weight.values(), bias.as_deref(), activation, records)
     };
     let slots = (x.slot(), weight.slot(), bias.and_then(Tensor::slot));
     let saved_x = weight.slot().map(|_| x.detached());
@@ -43,13 +43,13 @@ pub fn linear(
                     &mut gradient,
                     before,
                     activation,
-                    &w.host(),
+                    &w.values(),
                 );
                 grads.add(slots.0, dx);
             }
             None => {
                 if let Some(before) = before {
-                    crate::nn::kernels::activation::activate_backward(
+                    crate::nn::device::activation::activate_backward(
                         &mut gradient,
                         before,
                         activation,
@@ -58,7 +58,7 @@ pub fn linear(
             }
         }
         if let Some(x) = &saved_x {
-            let dw = kernels::linear_backward_weight((m, n, k), &gradient, &x.host());
+            let dw = kernels::linear_backward_weight((m, n, k), &gradient, &x.values());
             grads.add(slots.1, dw);
         }
         if slots.2.is_some() {
@@ -84,17 +84,17 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let batch: usize = sa[..axes - 2].iter().product();
     let mut shape = sa.to_vec();
     shape[axes - 1] = n;
-    let values = kernels::batched(batch, (m, n, k), (&a.host(), false), (&b.host(), false));
+    let values = kernels::batched(batch, (m, n, k), (&a.values(), false), (&b.values(), false));
     let slots = (a.slot(), b.slot());
     let saved_a = b.slot().map(|_| a.detached());
     let saved_b = a.slot().map(|_| b.detached());
     Tensor::from_op(&[a, b], values, &shape, move |grads, gradient| {
         if let Some(b) = saved_b {
-            let da = kernels::batched(batch, (m, k, n), (&gradient, false), (&b.host(), true));
+            let da = kernels::batched(batch, (m, k, n), (&gradient, false), (&b.values(), true));
             grads.add(slots.0, da);
         }
         if let Some(a) = saved_a {
-            let db = kernels::batched(batch, (k, n, m), (&a.host(), true), (&gradient, false));
+            let db = kernels::batched(batch, (k, n, m), (&a.values(), true), (&gradient, false));
             grads.add(slots.1, db);
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Rotary position embedding.
 
 use super::require;
-use crate::nn::kernels::rotary as kernels;
+use crate::nn::device::rotary as kernels;
 use crate::tensor::{Result, Tensor};
 use std::rc::Rc;
 
@@ -32,7 +32,7 @@ pub fn rotary_with(x: &Tensor, cos: &[f32], sin: &[f32], layout: RotaryLayout) -
         format!("x {:?}, {} cosines, {} sines", x.shape(), cos.len(), sin.len())
     })?;
     let size = (n, heads, d);
-    let values = kernels::rotary(&x.host(), size, cos, sin, layout, 1.0);
+    let values = kernels::rotary(&x.values(), size, cos, sin, layout, 1.0);
     let slot = x.slot();
     let angles = slot.map(|_| (Rc::<[f32]>::from(cos), Rc::<[f32]>::from(sin)));
     Tensor::from_op(&[x], values, x.shape(), move |grads, gradient| {
