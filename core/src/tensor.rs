@@ -138,16 +138,13 @@ impl Tensor {
     }
 
     /// The values, where they are.
-    pub fn values(&self) -> Cow<'_, Values> {
+    pub fn values(&self) -> &Values {
         self.data.values()
     }
 
     /// The values on the host: in place on the CPU, copied from a card.
     pub fn host(&self) -> Cow<'_, [f32]> {
-        match self.data.values() {
-            Cow::Borrowed(values) => buffer::to_host(values),
-            Cow::Owned(values) => Cow::Owned(buffer::into_host(values.into())),
-        }
+        buffer::to_host(self.data.values())
     }
 
     /// The same values in another shape; free, and transparent to gradients.

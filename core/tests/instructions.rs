@@ -115,7 +115,7 @@ fn attentions(b: usize, s: &mut Sizes) -> Vec<Case> {
         all.push(case(&format!("rotary {layout:?}"), &[&[b, n, 3, even]], move |x| {
             let angles: Vec<f32> = (0..n * even / 2).map(|i| i as f32 * 0.1).collect();
             let (cos, sin): (Vec<_>, Vec<_>) = angles.iter().map(|a| (a.cos(), a.sin())).unzip();
-            ops::rotary_with(&x[0], &cos, &sin, layout)
+            ops::rotary_with(&x[0], &ops::Angles::new(cos, sin, even / 2)?, layout)
         }));
     }
     all

@@ -1,7 +1,5 @@
 //! What a tensor holds: its values, in dfdx's storage on the CPU and in the card's memory on CUDA.
 
-use std::borrow::Cow;
-
 use super::buffer::{Buffer, Values};
 
 #[cfg(not(feature = "cuda"))]
@@ -27,8 +25,8 @@ impl Held {
         Ok(Held(values))
     }
 
-    pub(super) fn values(&self) -> Cow<'_, Values> {
-        Cow::Borrowed(&self.0)
+    pub(super) fn values(&self) -> &Values {
+        &self.0
     }
 
     pub(super) fn values_mut(&mut self) -> &mut Values {

@@ -1,6 +1,6 @@
 //! Cross-entropy, summed over its targets.
 
-use super::{one, require};
+use super::require;
 use crate::nn::device::{cross_entropy as kernels, elementwise};
 use crate::tensor::{Result, Tensor};
 
@@ -21,12 +21,12 @@ pub fn cross_entropy(hidden: &Tensor, head: &Tensor, targets: &[(usize, u32)]) -
     })?;
     let slots = (hidden.slot(), head.slot());
     let losses = kernels::cross_entropy(
-        (&hidden.values(), &head.values()),
+        (hidden.values(), head.values()),
         (width, vocabulary),
         targets,
         (slots.0.is_some(), slots.1.is_some()),
     );
-    Tensor::from_op(&[hidden, head], one(losses.loss)?, &[], move |grads, gradient| {
+    Tensor::from_op(&[hidden, head], losses.loss, &[], move |grads, gradient| {
         for (slot, values) in [(slots.0, losses.hidden), (slots.1, losses.head)] {
             if let Some(values) = values {
                 grads.add(slot, elementwise::scale_by(values, &gradient));
@@ -57,9 +57,9 @@ pub fn softmax_cross_entropy(
             targets.len()
         )
     })?;
-    let losses = kernels::softmax_cross_entropy(&logits.values(), classes, targets, weights);
+    let losses = kernels::softmax_cross_entropy(logits.values(), classes, targets, weights);
     let slot = logits.slot();
-    Tensor::from_op(&[logits], one(losses.loss)?, &[], move |grads, gradient| {
+    Tensor::from_op(&[logits], losses.loss, &[], move |grads, gradient| {
         if let Some(values) = losses.hidden {
             grads.add(slot, elementwise::scale_by(values, &gradient));
         }
@@ -77,6 +77,6 @@ pub fn soft_cross_entropy(logits: &Tensor, targets: &[f32]) -> Result<Tensor> {
     require("soft_cross_entropy", targets.len() == logits.len(), || {
         format!("logits {:?}, {} targets", logits.shape(), targets.len())
     })?;
-    let (loss, gradient) = kernels::soft_cross_entropy(&logits.values(), classes, targets);
+    let (loss, gradient) = kernels::soft_cross_entropy(logits.values(), classes, targets);
     super::detection::scalar(logits, loss, gradient)
 }

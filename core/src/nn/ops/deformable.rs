@@ -29,7 +29,7 @@ pub fn deformable_attention(
     })?;
     let levels = levels.to_vec();
     let size = kernels::Shape { queries, heads: (heads, d), levels: &levels, points };
-    let values = kernels::deformable(size, &value.values(), &at.values(), &weights.values());
+    let values = kernels::deformable(size, value.values(), at.values(), weights.values());
     let inputs = [value, at, weights];
     let (slots, saved) = (inputs.map(Tensor::slot), inputs.map(Tensor::detached));
     Tensor::from_op(&inputs, values, &[batch, queries, heads, d], move |grads, gradient| {

@@ -1,6 +1,6 @@
 //! Losses of dense detectors.
 
-use super::{one, require};
+use super::require;
 use crate::nn::device::{detection as kernels, elementwise};
 use crate::tensor::{Buffer, Result, Tensor};
 
@@ -17,7 +17,7 @@ pub fn sigmoid_focal(logits: &Tensor, labels: &[u32], alpha: f64, gamma: f64) ->
         let most = labels.iter().max();
         format!("logits {:?}, {} labels up to {most:?}", logits.shape(), labels.len())
     })?;
-    let (loss, gradient) = kernels::sigmoid_focal(&logits.values(), classes, labels, (alpha, gamma));
+    let (loss, gradient) = kernels::sigmoid_focal(logits.values(), classes, labels, (alpha, gamma));
     scalar(logits, loss, gradient)
 }
 
@@ -33,14 +33,14 @@ pub fn giou_loss(logs: &Tensor, right: &[f32], weights: &[f32]) -> Result<Tensor
     require("giou_loss", fits, || {
         format!("boxes {:?}, {} distances, {} weights", logs.shape(), right.len(), weights.len())
     })?;
-    let (loss, gradient) = kernels::giou(&logs.values(), right, weights);
+    let (loss, gradient) = kernels::giou(logs.values(), right, weights);
     scalar(logs, loss, gradient)
 }
 
 /// A single value computed from `x` alone, whose gradient is known.
-pub(super) fn scalar(x: &Tensor, value: f32, known: Buffer) -> Result<Tensor> {
+pub(super) fn scalar(x: &Tensor, value: Buffer, known: Buffer) -> Result<Tensor> {
     let slot = x.slot();
-    Tensor::from_op(&[x], one(value)?, &[], move |grads, gradient| {
+    Tensor::from_op(&[x], value, &[], move |grads, gradient| {
         grads.add(slot, elementwise::scale_by(known, &gradient));
         Ok(())
     })

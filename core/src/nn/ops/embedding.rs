@@ -46,7 +46,7 @@ fn pick(
 ) -> Result<Tensor> {
     let (count, width) = table.rows();
     check_rows(op, "row", count, &rows)?;
-    let values = gather(&table.values(), width, &rows);
+    let values = gather(table.values(), width, &rows);
     let slot = table.slot();
     Tensor::from_op(&[table], values, &shape, move |grads, gradient| {
         scatter_into(grads, slot, count * width, width, &rows, &gradient);
@@ -103,9 +103,9 @@ pub fn splice(
     let count = visual.map_or(0, |visual| visual.rows().0);
     check_rows("splice", "token", vocabulary, &tokens)?;
     check_rows("splice", "visual row", count, &patches)?;
-    let values = {
-        let seen = visual.map(Tensor::values).unwrap_or_default();
-        gather_two((&table.values(), &tokens), (&seen, &patches), width)
+    let values = match visual {
+        Some(seen) => gather_two((table.values(), &tokens), (seen.values(), &patches), width),
+        None => gather(table.values(), width, &tokens),
     };
     let slots = (visual.and_then(Tensor::slot), table.slot());
     let inputs: Vec<_> = visual.into_iter().chain([table]).collect();

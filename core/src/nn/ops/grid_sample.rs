@@ -15,7 +15,7 @@ pub fn grid_sample(x: &Tensor, grid: &Tensor, align_corners: bool) -> Result<Ten
         format!("x {:?}, grid {:?}", x.shape(), grid.shape())
     })?;
     let s = kernels::Shape { map: (h, w, c), points: hq * wq, align_corners };
-    let values = kernels::grid_sample(s, &x.values(), &grid.values());
+    let values = kernels::grid_sample(s, x.values(), grid.values());
     let (slots, saved) = ((x.slot(), grid.slot()), (x.detached(), grid.detached()));
     Tensor::from_op(&[x, grid], values, &[batch, hq, wq, c], move |grads, gradient| {
         let (x, grid) = (saved.0.values(), saved.1.values());

@@ -37,18 +37,13 @@ pub use relative::{GridAxis, relative_bias};
 pub use resize::{
     resize_bicubic, resize_bicubic_offset, resize_bilinear, resize_bilinear_antialias,
 };
-pub use rotary::{RotaryLayout, rotary, rotary_with};
+pub use rotary::{Angles, RotaryLayout, rotary, rotary_with};
 pub use softmax::softmax;
 pub use windows::{join_windows, windows};
 
-use crate::tensor::{Buffer, Result, TensorError, buffer};
+use crate::tensor::{Result, TensorError};
 
 /// Fails with `detail` unless `holds`.
 fn require(op: &'static str, holds: bool, detail: impl FnOnce() -> String) -> Result<()> {
     if holds { Ok(()) } else { Err(TensorError::Shape { op, detail: detail() }) }
-}
-
-/// A single value, as an operation's result.
-fn one(value: f32) -> Result<Buffer> {
-    buffer::from_host(vec![value])
 }

@@ -17,7 +17,7 @@ fn fits(op: &'static str, x: &Tensor, weight: &Tensor) -> Result<()> {
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Result<Tensor> {
     fits("layer_norm", x, weight)?;
     fits("layer_norm", x, bias)?;
-    let (values, stats) = kernels::layer_norm(&x.values(), &weight.values(), &bias.values(), eps);
+    let (values, stats) = kernels::layer_norm(x.values(), weight.values(), bias.values(), eps);
     let slots = (x.slot(), weight.slot(), bias.slot());
     let saved = (x.detached(), weight.detached());
     Tensor::from_op(&[x, weight, bias], values, x.shape(), move |grads, gradient| {
@@ -40,7 +40,7 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Resul
 /// The shapes don't fit.
 pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f32) -> Result<Tensor> {
     fits("rms_norm", x, weight)?;
-    let (values, stats) = kernels::rms_norm(&x.values(), &weight.values(), eps);
+    let (values, stats) = kernels::rms_norm(x.values(), weight.values(), eps);
     let (slots, saved) = ((x.slot(), weight.slot()), (x.detached(), weight.detached()));
     Tensor::from_op(&[x, weight], values, x.shape(), move |grads, gradient| {
         let wanted = kernels::Wanted { input: slots.0.is_some(), parameters: slots.1.is_some() };

@@ -36,7 +36,7 @@ pub fn relative_bias(
         || format!("q {:?}, table {:?}, a grid of {h} x {w}, {axis:?}", q.shape(), table.shape()),
     )?;
     let s = Shape { batch, grid: (h, w), heads, width, rows };
-    let values = kernels::relative(s, &q.values(), &table.values());
+    let values = kernels::relative(s, q.values(), table.values());
     let (slots, saved) = ((q.slot(), table.slot()), (q.detached(), table.detached()));
     Tensor::from_op(&[q, table], values, &[batch, heads, n, len], move |grads, gradient| {
         let (q, table) = (saved.0.values(), saved.1.values());

@@ -66,7 +66,7 @@ fn resized(
         return Ok(x.clone());
     }
     let (down, across) = (taps(h, height), taps(w, width));
-    let values = kernels::resize(&x.values(), (h, w, c), &down, &across);
+    let values = kernels::resize(x.values(), (h, w, c), &down, &across);
     let slot = x.slot();
     Tensor::from_op(&[x], values, &[batch, height, width, c], move |grads, gradient| {
         let (down, across) = (down.transposed(h), across.transposed(w));
