@@ -9,10 +9,12 @@
 pub mod buffer;
 mod checkpoint;
 mod composed;
+mod dev;
 mod error;
 mod grads;
 mod held;
 mod param;
+mod precision;
 mod record;
 mod tape;
 
@@ -22,31 +24,17 @@ use std::rc::Rc;
 
 pub use buffer::{Buffer, Values};
 pub use composed::{Composed, ComposedTape};
+pub use dev::Dev;
 pub use error::{DevError, Result, TensorError};
 pub use grads::{Grads, Slot};
 pub use param::Param;
+pub use precision::Precision;
 pub use tape::Tape;
 
+use buffer::Stored;
 use held::Held;
 
-/// Where tensors live: the CPU, or a card with the `cuda` feature. A card is opened when it is first
-/// needed, or by [`Dev::open`].
-#[derive(Debug, Clone, Default)]
-pub struct Dev(());
-
-impl Dev {
-    /// The device, opened: what is wrong with it is told here.
-    ///
-    /// # Errors
-    /// With the `cuda` feature, there is no driver, no card, or one too old for the kernels.
-    pub fn open() -> Result<Dev> {
-        #[cfg(feature = "cuda")]
-        crate::nn::kernels::cuda::card()?;
-        Ok(Dev(()))
-    }
-}
-
-/// A dense f32 tensor, row-major, of any shape, with the tape it records on (if it does).
+/// A dense tensor, row-major, of any shape, with the tape it records on (if it does).
 #[derive(Clone)]
 pub struct Tensor {
     data: Rc<Held>,
@@ -66,16 +54,13 @@ impl Tensor {
     ///
     /// # Errors
     /// The number of values is not the product of `shape`; the device has no room.
-    pub fn new(_: &Dev, values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
-        Tensor::of(buffer::from_host(values)?, shape)
+    pub fn new(dev: &Dev, values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
+        Tensor::of(Stored::at(dev.precision()).upload(values)?, shape)
     }
 
     /// A tensor of values that are on the device.
     fn of(values: Buffer, shape: &[usize]) -> Result<Tensor> {
-        if values.len() != shape.iter().product::<usize>() {
-            let detail = format!("{} values can't fill the shape {shape:?}", values.len());
-            return Err(TensorError::Shape { op: "tensor", detail });
-        }
+        fill(values.len(), shape)?;
         let data = Rc::new(Held::new(values)?);
         Ok(Tensor { data, shape: shape.to_vec(), tape: Tape::default(), slot: None })
     }
@@ -112,9 +97,9 @@ impl Tensor {
         self.len() == 0
     }
 
-    /// The device that holds the values.
+    /// The device that holds the values, storing others as it does these.
     pub fn dev(&self) -> &Dev {
-        &Dev(())
+        Dev::of(Stored::like(self.values()).precision())
     }
 
     /// Whether gradients will pass through this tensor.
@@ -158,4 +143,13 @@ impl Tensor {
         }
         Ok(Tensor { shape: shape.to_vec(), ..self.clone() })
     }
+}
+
+/// Fails unless `len` values fill `shape`.
+fn fill(len: usize, shape: &[usize]) -> Result<()> {
+    if len == shape.iter().product::<usize>() {
+        return Ok(());
+    }
+    let detail = format!("{len} values can't fill the shape {shape:?}");
+    Err(TensorError::Shape { op: "tensor", detail })
 }

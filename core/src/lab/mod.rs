@@ -36,7 +36,7 @@ use crate::model::{Model, ModelError};
 use crate::record::{self, Manifest, RecordError, Status};
 use crate::schedule;
 use crate::spec::Generation;
-use crate::tensor::Dev;
+use crate::tensor::{Dev, Precision};
 use crate::train::TrainError;
 use crate::weights::WeightsError;
 pub use audit::{Audited, audit};
@@ -48,7 +48,7 @@ pub use observe::{Labels, Observer};
 use plan::RunPlan;
 pub use trained::{Trained, TrainedError};
 pub use trouble::Part;
-use trouble::{caught, claim, fits, forget, note};
+use trouble::{caught, claim, computes, fits, forget, note};
 use work::Work;
 
 /// Why an experiment stopped.
@@ -108,6 +108,14 @@ pub enum LabError {
         needs: u64,
         /// The machine's bytes, if they are too few in any case.
         has: Option<u64>,
+    },
+    /// A precision that this build's device doesn't compute in.
+    #[error("`precision: {precision:?}` can't run here: {why}")]
+    Precision {
+        /// The precision.
+        precision: Precision,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// A bug of a plugin, or ours.
     #[error(
@@ -249,6 +257,7 @@ impl<'a> Lab<'a> {
         manifest: &mut Manifest,
         watch: &mut dyn Observer,
     ) -> Result<bool, LabError> {
+        computes(work.graph)?;
         fits(work.graph)?;
         stages::check_data(work, self.force)?;
         exams.check(work.graph)?;

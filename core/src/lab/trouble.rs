@@ -43,6 +43,12 @@ pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, LabError>) -> Result<T,
     })
 }
 
+/// Fails where this build's device doesn't compute as the experiment says.
+pub(super) fn computes(graph: &Graph) -> Result<(), LabError> {
+    let precision = graph.precision;
+    precision.fault().map_or(Ok(()), |why| Err(LabError::Precision { precision, why }))
+}
+
 /// Fails where the parameters alone are more than the machine has: what the system promises and
 /// doesn't have ends the process, and not the run.
 pub(super) fn fits(graph: &Graph) -> Result<(), LabError> {

@@ -2,7 +2,7 @@
 
 pub mod builder;
 pub mod cost;
-#[cfg(feature = "cuda")]
+#[cfg(feature = "card")]
 pub mod device;
 pub mod fit;
 pub mod kernels;
@@ -10,7 +10,7 @@ pub mod layers;
 pub mod ops;
 
 /// The kernels of the device that operations run on.
-#[cfg(not(feature = "cuda"))]
+#[cfg(not(feature = "card"))]
 pub use kernels as device;
 
 pub use builder::{Builder, Init, ParamShape, Store};

@@ -7,7 +7,7 @@ use dfdx::tensor::{AutoDevice, Gradients, HasErr, Merge, NoneTape, PutTape, Spli
 use dfdx::tensor::{Tape as DfdxTape, Tensor as DfdxTensor, TensorFromVec};
 use dfdx::tensor_ops::ReshapeTo;
 
-use super::{Buffer, Result, Slot, Tape, Tensor, buffer};
+use super::{Result, Slot, Tape, Tensor, buffer};
 
 /// A dfdx tensor of run-time shape `S` on our device and tape: what composed operations compute with.
 pub type Composed<S> = DfdxTensor<S, f32, AutoDevice, ComposedTape>;
@@ -108,7 +108,7 @@ impl Tensor {
             let ghost = value.ghost();
             tape.push(Box::new(move |grads| {
                 if let Some(gradient) = grads.take(slot) {
-                    write(grads.composed.get_or_alloc_mut(&ghost)?, &gradient)?;
+                    write(grads.composed.get_or_alloc_mut(&ghost)?, &buffer::to_host(&gradient))?;
                 }
                 Ok(())
             }));
@@ -119,26 +119,20 @@ impl Tensor {
     }
 }
 
-#[cfg(not(feature = "cuda"))]
 fn device() -> Result<AutoDevice> {
+    // What is wrong with the card is told by ours; dfdx panics.
+    super::Dev::open()?;
     Ok(AutoDevice::default())
 }
 
-#[cfg(feature = "cuda")]
-fn device() -> Result<AutoDevice> {
-    // What is wrong with the card is told by ours; dfdx panics.
-    crate::nn::kernels::cuda::card()?;
-    Ok(AutoDevice::try_build(0, 0)?)
-}
-
 #[cfg(not(feature = "cuda"))]
-fn write(to: &mut <AutoDevice as Storage<f32>>::Vec, values: &Buffer) -> Result<()> {
+fn write(to: &mut <AutoDevice as Storage<f32>>::Vec, values: &[f32]) -> Result<()> {
     to.copy_from_slice(values);
     Ok(())
 }
 
 #[cfg(feature = "cuda")]
-fn write(to: &mut <AutoDevice as Storage<f32>>::Vec, values: &Buffer) -> Result<()> {
-    let device = to.device();
-    Ok(device.dtod_copy(&**values, &mut **to).map_err(crate::tensor::DevError::from)?)
+fn write(to: &mut <AutoDevice as Storage<f32>>::Vec, values: &[f32]) -> Result<()> {
+    let written = to.device().htod_sync_copy_into(values, &mut **to);
+    Ok(written.map_err(dfdx::tensor::CudaError::from)?)
 }

@@ -1,14 +1,11 @@
 //! What can go wrong in the engine.
 
-#[cfg(feature = "cuda")]
-use dfdx::tensor::CudaError as ComposedError;
-
 /// What the device reports when it fails. On the CPU only operations composed from dfdx's can.
-#[cfg(not(feature = "cuda"))]
+#[cfg(not(feature = "card"))]
 pub type DevError = dfdx::tensor::CpuError;
 /// What the device reports when it fails: no driver or no card, out of memory, a launch that failed.
-#[cfg(feature = "cuda")]
-pub type DevError = crate::nn::kernels::cuda::Failure;
+#[cfg(feature = "card")]
+pub type DevError = crate::nn::kernels::cuda::GpuError;
 
 /// An error of the engine: shapes that an operation can't take, or the device's own failure.
 #[derive(Debug, thiserror::Error)]
@@ -32,10 +29,11 @@ impl From<DevError> for TensorError {
     }
 }
 
-#[cfg(feature = "cuda")]
-impl From<ComposedError> for TensorError {
-    fn from(error: ComposedError) -> Self {
-        TensorError::Device(error.into())
+#[cfg(feature = "card")]
+impl From<<dfdx::tensor::AutoDevice as dfdx::tensor::HasErr>::Err> for TensorError {
+    fn from(error: <dfdx::tensor::AutoDevice as dfdx::tensor::HasErr>::Err) -> Self {
+        let (call, name) = ("a composed operation", format!("{error:?}"));
+        TensorError::Device(DevError::Driver { call, name })
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::held::Held;
-use super::{Dev, Result, Slot, Tape, Tensor, Values, buffer};
+use super::{Dev, Result, Slot, Tape, Tensor, Values, buffer, fill};
 
 struct ParamCell {
     name: String,
@@ -32,11 +32,12 @@ impl Param {
     /// # Errors
     /// `values` don't fill `shape`; the device has no room.
     pub fn new(dev: &Dev, name: &str, values: Vec<f32>, shape: &[usize]) -> Result<Param> {
-        let value = Tensor::new(dev, values, shape)?;
+        fill(values.len(), shape)?;
+        let value = Held::param(buffer::from_host(values)?, dev.precision())?;
         Ok(Param(Rc::new(ParamCell {
             name: name.to_owned(),
             shape: shape.to_vec(),
-            value: RefCell::new(value.data),
+            value: RefCell::new(Rc::new(value)),
             slot: Slot::new(),
             tape: RefCell::default(),
             buffer: Cell::new(false),
@@ -100,10 +101,21 @@ impl Param {
         Tensor { data: self.0.value.borrow().clone(), shape: self.0.shape.clone(), tape, slot }
     }
 
+    /// The values on the host, as they are kept: in place on the CPU, copied from a card.
+    pub fn host(&self) -> Vec<f32> {
+        buffer::to_host(self.0.value.borrow().kept()).into_owned()
+    }
+
+    /// Keeps the values only as operations read them, in 16 bits where that is the precision: of a
+    /// parameter that no stage trains.
+    pub fn settle(&self) {
+        Rc::make_mut(&mut self.0.value.borrow_mut()).settle();
+    }
+
     /// Changes the values in place, where they are.
     pub fn change(&self, f: impl FnOnce(&mut Values)) {
         // A tensor that still holds the old values keeps them.
-        f(Rc::make_mut(&mut self.0.value.borrow_mut()).values_mut());
+        f(Rc::make_mut(&mut self.0.value.borrow_mut()).kept_mut());
     }
 
     /// Changes the values on the host: in place on the CPU, copied from a card and back.

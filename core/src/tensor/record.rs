@@ -1,6 +1,7 @@
 //! Operations on the tape, and the backward pass.
 
-use super::{Buffer, Grads, Result, Slot, Tensor, TensorError, buffer};
+use super::buffer::Stored;
+use super::{Buffer, Grads, Result, Slot, Tensor, TensorError};
 
 impl Tensor {
     /// The result of an operation on `inputs`. If any of them records, so does the result, and
@@ -37,12 +38,12 @@ impl Tensor {
     {
         let mut out = Tensor::of(values, shape)?;
         if let Some(input) = inputs.iter().find(|input| input.records()) {
-            let slot = Slot::new();
+            let (slot, stored) = (Slot::new(), Stored::like(out.values()));
             let backward = backward(out.detached());
             out.tape = input.tape.clone();
             out.slot = Some(slot);
             out.tape.push(Box::new(move |grads| match grads.take(slot) {
-                Some(gradient) => backward(grads, gradient),
+                Some(gradient) => backward(grads, stored.of(gradient)),
                 None => Ok(()),
             }));
         }
@@ -69,7 +70,7 @@ impl Tensor {
             let detail = format!("starts from a single value, got the shape {:?}", self.shape);
             return Err(TensorError::Shape { op: "backward", detail });
         }
-        grads.add(self.slot(), buffer::from_host(vec![scale])?);
+        grads.add(self.slot(), Stored::like(self.values()).upload(vec![scale])?);
         self.tape.backward(grads)
     }
 
@@ -83,7 +84,7 @@ impl Tensor {
             return Err(TensorError::Shape { op: "backward", detail });
         }
         let mut grads = Grads::default();
-        grads.add(self.slot(), buffer::from_host(gradient)?);
+        grads.add(self.slot(), Stored::like(self.values()).upload(gradient)?);
         self.tape.backward(&mut grads)?;
         Ok(grads)
     }
