@@ -11,6 +11,8 @@ pub mod allocator;
 pub mod attention;
 pub mod conv;
 pub mod cross_entropy;
+#[cfg(any(feature = "card", test))]
+pub mod cuda;
 pub mod deformable;
 pub mod detection;
 pub mod elementwise;
