@@ -99,7 +99,8 @@ impl Schedule {
     /// the result is the same), and with it gradient checkpointing.
     pub fn fitting(&self, total: u64) -> String {
         let most = |checkpointing| {
-            let fits = |batch: &usize| self.card_memory_with(*batch, checkpointing).total() <= total;
+            let fits =
+                |batch: &usize| self.card_memory_with(*batch, checkpointing).total() <= total;
             (1..=self.batch).rev().find(fits)
         };
         match (most(self.gradient_checkpointing), most(true)) {

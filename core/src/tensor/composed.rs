@@ -65,7 +65,8 @@ impl DfdxTape<f32, AutoDevice> for ComposedTape {
     const OWNS_TAPE: bool = true;
     fn add_backward_op<F>(&mut self, operation: F)
     where
-        F: 'static + FnOnce(&mut Gradients<f32, AutoDevice>) -> Result<(), <AutoDevice as HasErr>::Err>,
+        F: 'static
+            + FnOnce(&mut Gradients<f32, AutoDevice>) -> Result<(), <AutoDevice as HasErr>::Err>,
     {
         self.tape().push(Box::new(move |grads| Ok(operation(&mut grads.composed)?)));
     }

@@ -29,9 +29,14 @@ impl From<DevError> for TensorError {
     }
 }
 
+#[cfg(all(feature = "card", not(feature = "cuda")))]
+use dfdx::tensor::CpuError as ComposedError;
+#[cfg(feature = "cuda")]
+use dfdx::tensor::CudaError as ComposedError;
+
 #[cfg(feature = "card")]
-impl From<<dfdx::tensor::AutoDevice as dfdx::tensor::HasErr>::Err> for TensorError {
-    fn from(error: <dfdx::tensor::AutoDevice as dfdx::tensor::HasErr>::Err) -> Self {
+impl From<ComposedError> for TensorError {
+    fn from(error: ComposedError) -> Self {
         let (call, name) = ("a composed operation", format!("{error:?}"));
         TensorError::Device(DevError::Driver { call, name })
     }

@@ -29,11 +29,7 @@ pub(super) fn followed<'a>(model: &'a Model, stage: &Stage) -> Vec<Teaches<'a>> 
 }
 
 /// An LLM's: the mean cross-entropy per target token.
-fn answers(
-    job: &Job<'_>,
-    batches: &mut [Batch],
-    scale: f32,
-) -> Result<(f64, Grads), SeeError> {
+fn answers(job: &Job<'_>, batches: &mut [Batch], scale: f32) -> Result<(f64, Grads), SeeError> {
     let (model, frozen) = (job.model, &job.frozen);
     let targets: usize = batches.iter().map(|batch| batch.targets.len()).sum();
     let mut grads = Grads::default();

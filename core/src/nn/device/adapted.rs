@@ -4,7 +4,6 @@
 use super::done;
 use crate::nn::kernels::AdamW;
 use crate::nn::kernels::cuda::{self, Buffer, Kind};
-use crate::nn::kernels::norm::Wanted;
 use crate::nn::ops::Activation;
 
 type Size = (usize, usize, usize);
@@ -51,28 +50,13 @@ pub fn linear_backward_input(
     dx
 }
 
-/// The gradient of the weight, in f32.
-pub fn linear_backward_weight((m, n, k): Size, gradient: &Buffer, x: &Buffer) -> Buffer {
-    let mut dw = done(x.gpu().uninit(Kind::F32, n * k));
-    done(cuda::linear::linear_backward_weight_into((m, n, k), gradient, x, &mut dw, false));
-    dw
-}
-
-/// The gradients of layer norm's input, weight and bias.
-pub fn layer_norm_backward(
-    gradient: &Buffer,
-    stats: &Buffer,
-    x: &Buffer,
-    w: &Buffer,
-    wanted: Wanted,
-) -> (Buffer, Buffer, Buffer) {
-    let (dx, both) = done(cuda::norm::layer_norm_backward(gradient, stats, x, w, wanted));
-    if both.is_empty() {
-        return (dx, done(both.uninit_like(0)), both);
-    }
-    let width = w.len();
-    let part = |at| done(cuda::rows::narrow(&both, 1, 2 * width, at, width));
-    (dx, part(0), part(width))
+/// Rows of two tables, as `rows` and `others` name them.
+pub fn gather_two(
+    (first, rows): (&Buffer, &[Option<usize>]),
+    (second, others): (&Buffer, &[Option<usize>]),
+    width: usize,
+) -> Buffer {
+    done(cuda::rows::gather_two((first, rows), Some((second, others)), width))
 }
 
 /// Adds the rows of `gradient` to those of `table` that `rows` names.
@@ -89,7 +73,7 @@ pub fn adamw(
     settings: &AdamW,
     grad_scale: f32,
 ) {
-    done(cuda::adamw::adamw(param, grad, m, v, settings, grad_scale, None));
+    done(cuda::adamw::adamw(param, grad, (m, v), None, settings, grad_scale));
 }
 
 /// The sum of the squares of each of `all`.

@@ -7,6 +7,7 @@
 
 mod adapted;
 pub mod attention;
+mod hosted;
 
 use crate::nn::kernels::cuda::{self, Buffer};
 use crate::nn::kernels::{conv as cpu_conv, deformable as cpu_deformable};
@@ -48,15 +49,16 @@ macro_rules! twins {
     )*};
 }
 
+use hosted::hosted;
+
 type Map = (usize, usize, usize);
 type Size = (usize, usize, usize);
 type Pair = (Buffer, Buffer);
 type Stored<'a> = (&'a Buffer, bool);
 type Rows<'a> = &'a [Option<usize>];
-type Taps = cpu_resize::Taps;
 
 twins! {
-    elementwise uses super::adapted::{add_assign, copy, scale_by}; {
+    elementwise uses super::adapted::add_assign, super::adapted::copy, super::adapted::scale_by; {
         fn add(a: &Buffer, b: &Buffer) -> Buffer;
         fn sub(a: &Buffer, b: &Buffer) -> Buffer;
         fn mul(a: &Buffer, b: &Buffer) -> Buffer;
@@ -74,7 +76,7 @@ twins! {
         fn swiglu(gate: &Buffer, up: &Buffer) -> Buffer;
         fn swiglu_backward(gradient: &Buffer, gate: &Buffer, up: &Buffer) -> Pair;
     }
-    linear uses super::adapted::{linear_backward_input, linear_backward_weight}; {
+    linear uses super::adapted::linear_backward_input; {
         fn linear(
             size: Size,
             x: &Buffer,
@@ -83,10 +85,18 @@ twins! {
             activation: Activation,
             keep: bool,
         ) -> (Buffer, Option<Buffer>);
+        fn linear_backward_weight(size: Size, gradient: &Buffer, x: &Buffer) -> Buffer;
         fn linear_backward_bias(gradient: &Buffer, n: usize) -> Buffer;
         fn batched(batch: usize, size: Size, a: Stored<'_>, b: Stored<'_>) -> Buffer;
     }
-    norm uses super::adapted::layer_norm_backward, super::cpu_norm::Wanted; {
+    norm uses super::cpu_norm::Wanted; {
+        fn layer_norm_backward(
+            gradient: &Buffer,
+            stats: &Buffer,
+            x: &Buffer,
+            w: &Buffer,
+            wanted: Wanted,
+        ) -> (Buffer, Buffer, Buffer);
         fn layer_norm(x: &Buffer, w: &Buffer, b: &Buffer, eps: f32) -> Pair;
         fn rms_norm(x: &Buffer, w: &Buffer, eps: f32) -> Pair;
         fn rms_norm_backward(
@@ -111,9 +121,8 @@ twins! {
             sign: f32,
         ) -> Buffer;
     }
-    rows uses super::adapted::scatter_add; {
+    rows uses super::adapted::gather_two, super::adapted::scatter_add; {
         fn gather(table: &Buffer, width: usize, rows: Rows<'_>) -> Buffer;
-        fn gather_two(first: (&Buffer, Rows<'_>), second: (&Buffer, Rows<'_>), width: usize) -> Buffer;
         fn concat(outer: usize, parts: &[(&Buffer, usize)]) -> Buffer;
         fn narrow(x: &Buffer, outer: usize, size: usize, start: usize, len: usize) -> Buffer;
         fn widen(gradient: &Buffer, outer: usize, size: usize, start: usize, len: usize) -> Buffer;
@@ -123,27 +132,6 @@ twins! {
         fn pixel_shuffle(x: &Buffer, map: Map, factor: usize) -> Buffer;
         fn average_pool(x: &Buffer, map: Map, factor: usize) -> Buffer;
         fn average_pool_backward(gradient: &Buffer, map: Map, factor: usize) -> Buffer;
-    }
-    windows uses super::cpu_windows::Shape; {
-        fn cut(s: Shape, x: &Buffer) -> Buffer;
-        fn join(s: Shape, x: &Buffer) -> Buffer;
-    }
-    resize uses
-        super::cpu_resize::{bicubic, bicubic_antialias, bicubic_by, bilinear, bilinear_antialias},
-        super::cpu_resize::Taps;
-    {
-        fn resize(x: &Buffer, map: Map, down: &Taps, across: &Taps) -> Buffer;
-    }
-    conv uses super::cpu_conv::Shape; {
-        fn patches(image: &Buffer, map: Map, p: usize) -> Buffer;
-        fn patches_backward(rows: &Buffer, map: Map, p: usize) -> Buffer;
-        fn swap_last(x: &Buffer, b: usize, k: usize) -> Buffer;
-        fn conv2d(s: Shape, x: &Buffer, w: &Buffer, bias: Option<&Buffer>) -> Buffer;
-        fn conv2d_backward_input(s: Shape, gradient: &Buffer, w: &Buffer) -> Buffer;
-        fn conv2d_backward_weight(s: Shape, gradient: &Buffer, x: &Buffer) -> Buffer;
-        fn depthwise(s: Shape, x: &Buffer, w: &Buffer, bias: Option<&Buffer>) -> Buffer;
-        fn depthwise_backward_input(s: Shape, gradient: &Buffer, w: &Buffer) -> Buffer;
-        fn depthwise_backward_weight(s: Shape, gradient: &Buffer, x: &Buffer) -> Buffer;
     }
     cross_entropy uses super::cuda::cross_entropy::Losses; {
         fn cross_entropy(
@@ -160,29 +148,53 @@ twins! {
         ) -> Losses;
         fn soft_cross_entropy(logits: &Buffer, classes: usize, targets: &[f32]) -> Pair;
     }
+}
+
+hosted! {
+    windows uses super::cpu_windows::Shape; {
+        fn cut[x](s: Shape, x: &Buffer) -> Buffer;
+        fn join[x](s: Shape, x: &Buffer) -> Buffer;
+    }
+    resize uses
+        super::cpu_resize::bicubic, super::cpu_resize::bicubic_antialias, super::cpu_resize::bicubic_by, super::cpu_resize::bilinear, super::cpu_resize::bilinear_antialias,
+        super::cpu_resize::Taps;
+    {
+        fn resize[x](x: &Buffer, map: Map, down: &Taps, across: &Taps) -> Buffer;
+    }
+    conv uses super::cpu_conv::Shape; {
+        fn patches[image](image: &Buffer, map: Map, p: usize) -> Buffer;
+        fn patches_backward[rows](rows: &Buffer, map: Map, p: usize) -> Buffer;
+        fn swap_last[x](x: &Buffer, b: usize, k: usize) -> Buffer;
+        fn conv2d[x](s: Shape, x: &Buffer, w: &Buffer, bias: Option<&Buffer>) -> Buffer;
+        fn conv2d_backward_input[gradient](s: Shape, gradient: &Buffer, w: &Buffer) -> Buffer;
+        fn conv2d_backward_weight[gradient](s: Shape, gradient: &Buffer, x: &Buffer) -> Buffer;
+        fn depthwise[x](s: Shape, x: &Buffer, w: &Buffer, bias: Option<&Buffer>) -> Buffer;
+        fn depthwise_backward_input[gradient](s: Shape, gradient: &Buffer, w: &Buffer) -> Buffer;
+        fn depthwise_backward_weight[gradient](s: Shape, gradient: &Buffer, x: &Buffer) -> Buffer;
+    }
     relative uses super::cpu_relative::Shape; {
-        fn relative(s: Shape, q: &Buffer, table: &Buffer) -> Buffer;
-        fn relative_backward(s: Shape, gradient: &Buffer, q: &Buffer, table: &Buffer) -> Pair;
+        fn relative[q](s: Shape, q: &Buffer, table: &Buffer) -> Buffer;
+        fn relative_backward[gradient](s: Shape, gradient: &Buffer, q: &Buffer, table: &Buffer) -> Pair;
     }
     grid_sample uses super::cpu_grid_sample::Shape; {
-        fn grid_sample(s: Shape, x: &Buffer, grid: &Buffer) -> Buffer;
-        fn grid_sample_backward(s: Shape, gradient: &Buffer, x: &Buffer, grid: &Buffer) -> Pair;
+        fn grid_sample[x](s: Shape, x: &Buffer, grid: &Buffer) -> Buffer;
+        fn grid_sample_backward[gradient](s: Shape, gradient: &Buffer, x: &Buffer, grid: &Buffer) -> Pair;
     }
     deformable uses super::cpu_deformable::Shape; {
-        fn deformable(s: Shape<'_>, value: &Buffer, at: &Buffer, weights: &Buffer) -> Buffer;
-        fn deformable_backward(
+        fn deformable[value](s: Shape<'_>, value: &Buffer, at: &Buffer, weights: &Buffer) -> Buffer;
+        fn deformable_backward[gradient](
             s: Shape<'_>,
             gradient: &Buffer,
             saved: [&Buffer; 3],
         ) -> [Buffer; 3];
     }
     detection {
-        fn sigmoid_focal(
+        fn sigmoid_focal[logits](
             logits: &Buffer,
             classes: usize,
             labels: &[u32],
             shape: (f64, f64),
         ) -> Pair;
-        fn giou(logs: &Buffer, right: &[f32], weights: &[f32]) -> Pair;
+        fn giou[logs](logs: &Buffer, right: &[f32], weights: &[f32]) -> Pair;
     }
 }

@@ -158,8 +158,7 @@ pub fn layer_norm_backward(
     wanted: Wanted,
 ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     let both = 2 * w.len();
-    let (dx, mut dw) =
-        norm_backward(gradient, (stats, 2), x, w, wanted, both, layer_rows_backward);
+    let (dx, mut dw) = norm_backward(gradient, (stats, 2), x, w, wanted, both, layer_rows_backward);
     let db = dw.split_off(w.len().min(dw.len()));
     (dx, dw, db)
 }

@@ -140,7 +140,8 @@ impl Rope {
         let range = positions.start * half..positions.end * half;
         let (cos, sin) = self.table();
         let (Some(cos), Some(sin)) = (cos.get(range.clone()), sin.get(range)) else {
-            let detail = format!("positions {positions:?} are beyond the context of {}", self.context);
+            let detail =
+                format!("positions {positions:?} are beyond the context of {}", self.context);
             return Err(TensorError::Shape { op: "rotary embedding", detail });
         };
         let angles = Angles::new(cos.to_vec(), sin.to_vec(), half)?;
