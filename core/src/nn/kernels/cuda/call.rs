@@ -18,7 +18,8 @@ impl Source {
     /// The text to compile, for a storage of values and a width of heads.
     pub(super) fn text(&self, kind: Kind, head: usize) -> String {
         let (storage, text) = (kind.code(), self.text);
-        let file = self.file;
+        let (file, shared) = (self.file, include_str!("attention.cuh"));
+        let text = text.replace("#include \"attention.cuh\"", shared);
         format!(
             "#define STORAGE {storage}\n#define HEAD {head}\n{PRELUDE}\n#line 1 \"{file}\"\n{text}"
         )

@@ -192,6 +192,7 @@ static int emu_run(emu_entry kernel, void **args, const unsigned *grid, unsigned
 #define KERNEL static void
 #define DEVICE static
 #define INFINITE INFINITY
+#define UNROLL
 #define SHARED(type, name, count)                                                                      \
     static type name[count] __attribute__((aligned(16)));                                              \
     static unsigned long name##_seen;                                                                  \

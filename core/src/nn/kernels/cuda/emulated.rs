@@ -96,11 +96,14 @@ impl Parameter {
 
 /// The kernels of a text, with their parameters.
 pub(super) fn kernels_of(text: &str) -> Vec<(String, Vec<String>)> {
+    let sizes = text.split_once("#define SIZES").and_then(|(_, rest)| rest.split_once("#define"));
+    let sizes = sizes.map_or(String::new(), |(sizes, _)| sizes.replace('\\', " "));
     let heads = text.split("\nKERNEL ").skip(1).filter_map(|rest| rest.split_once(')'));
     heads
         .filter_map(|(head, _)| {
             let (name, parameters) = head.split_once('(')?;
             let name = name.split_whitespace().last()?;
+            let parameters = parameters.replace("SIZES", &sizes);
             let parameters = parameters.split(',').map(|text| text.trim().to_owned()).collect();
             Some((name.to_owned(), parameters))
         })

@@ -12,6 +12,7 @@
 
 pub mod activation;
 pub mod adamw;
+pub mod attention;
 mod buffer;
 mod call;
 mod cast;

@@ -12,6 +12,7 @@ typedef long long wide;
 #define SHARED(type, name, count) __shared__ __align__(16) type name[count]
 #define DYNAMIC_SHARED(type, name) extern __shared__ __align__(16) type name[]
 #define INFINITE __int_as_float(0x7f800000)
+#define UNROLL _Pragma("unroll")
 
 #if STORAGE == 0
 typedef float real;

@@ -2,6 +2,7 @@
 //! without it.
 
 mod activation;
+mod attention;
 mod elementwise;
 mod layout;
 mod loss;
