@@ -98,8 +98,11 @@ pub struct Rope {
     /// Cosines and sines, `[context, head_width / 2]` each.
     table: Rc<OnceCell<(Vec<f32>, Vec<f32>)>>,
     /// Those of the positions that were turned last: every layer of a pass turns the same.
-    last: Rc<RefCell<Option<(Range<usize>, Angles)>>>,
+    last: Rc<RefCell<Option<Turned>>>,
 }
+
+/// Positions and their angles.
+type Turned = (Range<usize>, Angles);
 
 impl Rope {
     /// Angles `position * theta^(-2i / head_width)` for `context` positions, the frequencies

@@ -36,7 +36,7 @@ pub fn deformable_attention(
         let [value, at, weights] = &saved;
         let (value, at, weights) = (value.values(), at.values(), weights.values());
         let size = kernels::Shape { queries, heads: (heads, d), levels: &levels, points };
-        let gradients = kernels::deformable_backward(size, &gradient, [&value, &at, &weights]);
+        let gradients = kernels::deformable_backward(size, &gradient, [value, at, weights]);
         for (slot, gradient) in slots.into_iter().zip(gradients) {
             grads.add(slot, gradient);
         }

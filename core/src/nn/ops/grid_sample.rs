@@ -19,7 +19,7 @@ pub fn grid_sample(x: &Tensor, grid: &Tensor, align_corners: bool) -> Result<Ten
     let (slots, saved) = ((x.slot(), grid.slot()), (x.detached(), grid.detached()));
     Tensor::from_op(&[x, grid], values, &[batch, hq, wq, c], move |grads, gradient| {
         let (x, grid) = (saved.0.values(), saved.1.values());
-        let (dx, dgrid) = kernels::grid_sample_backward(s, &gradient, &x, &grid);
+        let (dx, dgrid) = kernels::grid_sample_backward(s, &gradient, x, grid);
         grads.add(slots.0, dx);
         grads.add(slots.1, dgrid);
         Ok(())

@@ -24,7 +24,7 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Resul
         let parameters = slots.1.is_some() || slots.2.is_some();
         let wanted = kernels::Wanted { input: slots.0.is_some(), parameters };
         let (x, w) = (saved.0.values(), saved.1.values());
-        let (dx, dw, db) = kernels::layer_norm_backward(&gradient, &stats, &x, &w, wanted);
+        let (dx, dw, db) = kernels::layer_norm_backward(&gradient, &stats, x, w, wanted);
         grads.add(slots.0, dx);
         if parameters {
             grads.add(slots.2, db);
@@ -45,7 +45,7 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f32) -> Result<Tensor> {
     Tensor::from_op(&[x, weight], values, x.shape(), move |grads, gradient| {
         let wanted = kernels::Wanted { input: slots.0.is_some(), parameters: slots.1.is_some() };
         let (x, w) = (saved.0.values(), saved.1.values());
-        let (dx, dw) = kernels::rms_norm_backward(&gradient, &stats, &x, &w, wanted);
+        let (dx, dw) = kernels::rms_norm_backward(&gradient, &stats, x, w, wanted);
         grads.add(slots.0, dx);
         grads.add(slots.1, dw);
         Ok(())

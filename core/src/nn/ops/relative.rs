@@ -40,7 +40,7 @@ pub fn relative_bias(
     let (slots, saved) = ((q.slot(), table.slot()), (q.detached(), table.detached()));
     Tensor::from_op(&[q, table], values, &[batch, heads, n, len], move |grads, gradient| {
         let (q, table) = (saved.0.values(), saved.1.values());
-        let (dq, dtable) = kernels::relative_backward(s, &gradient, &q, &table);
+        let (dq, dtable) = kernels::relative_backward(s, &gradient, q, table);
         grads.add(slots.0, dq);
         grads.add(slots.1, dtable);
         Ok(())

@@ -139,6 +139,7 @@ impl Buffer {
         Arg::Memory { address: self.memory.address(), bytes: self.memory.bytes(), element, write }
     }
 
+    #[cfg(feature = "cuda")]
     pub(super) fn address(&self) -> u64 {
         self.memory.address()
     }
