@@ -26,6 +26,9 @@ pub enum ModelError {
         /// The experiment.
         experiment: String,
     },
+    /// There is no device.
+    #[error(transparent)]
+    Device(TensorError),
     /// The device has no room, or a plugin broke its promise.
     #[error("node `{node}`: {error}")]
     Build {
@@ -163,6 +166,7 @@ pub struct Model {
 /// The device has no room.
 pub fn build(graph: &Graph, dev: &Dev) -> std::result::Result<Model, ModelError> {
     let dev = &dev.at(graph.precision);
+    dev.prepare().map_err(ModelError::Device)?;
     let mut model = Model {
         nodes: Vec::new(),
         images: Vec::new(),

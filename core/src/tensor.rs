@@ -25,7 +25,7 @@ use std::rc::Rc;
 pub use buffer::{Buffer, Values};
 pub use composed::{Composed, ComposedTape};
 pub use dev::Dev;
-pub use error::{DevError, Result, TensorError};
+pub use error::{DevError, Result, TensorError, is_memory};
 pub use grads::{Grads, Slot};
 pub use param::Param;
 pub use precision::Precision;

@@ -35,6 +35,32 @@ impl Dev {
         }
     }
 
+    /// Whether it is a card, which one process and one model at a time computes on.
+    pub const fn is_card() -> bool {
+        cfg!(feature = "card")
+    }
+
+    /// A card's memory in bytes: what is free, and all of it. `None` on the CPU.
+    pub fn memory() -> Option<(u64, u64)> {
+        #[cfg(feature = "card")]
+        return crate::nn::device::card()
+            .and_then(|card| card.memory())
+            .ok()
+            .map(|(free, total)| (free as u64, total as u64));
+        #[cfg(not(feature = "card"))]
+        None
+    }
+
+    /// Makes the device ready for a model on it.
+    ///
+    /// # Errors
+    /// There is no card, or one too old for the kernels.
+    pub fn prepare(&self) -> Result<()> {
+        #[cfg(feature = "card")]
+        crate::nn::device::card()?.set_tf32(self.precision == Precision::Tf32);
+        Ok(())
+    }
+
     /// In what a model on it computes.
     pub fn precision(&self) -> Precision {
         self.precision

@@ -42,5 +42,13 @@ impl From<ComposedError> for TensorError {
     }
 }
 
+/// Whether a device says that it has no room.
+pub fn is_memory(error: &DevError) -> bool {
+    #[cfg(not(feature = "card"))]
+    return matches!(error, DevError::OutOfMemory);
+    #[cfg(feature = "card")]
+    matches!(error, DevError::OutOfMemory { .. })
+}
+
 /// The result of an operation of the engine.
 pub type Result<T, E = TensorError> = std::result::Result<T, E>;

@@ -16,7 +16,7 @@ pub type Values = Buffer;
 /// # Errors
 /// There is no card, or it has no room.
 pub fn from_host(values: Vec<f32>) -> Result<Buffer> {
-    Ok(card()?.upload(Kind::F32, &values)?)
+    Ok(done(card()?.upload(Kind::F32, &values)))
 }
 
 /// How values are stored.
@@ -43,7 +43,8 @@ impl Stored {
     /// # Errors
     /// There is no card, or it has no room.
     pub fn upload(self, values: Vec<f32>) -> Result<Buffer> {
-        Ok(card()?.upload(self.0, &values)?)
+        // A card without room unwinds wherever it is found out.
+        Ok(done(card()?.upload(self.0, &values)))
     }
 
     /// The same values, stored so.
