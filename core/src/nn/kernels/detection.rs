@@ -27,7 +27,7 @@ pub fn sigmoid_focal(
 }
 
 /// The greatest logarithm of a distance.
-const FARTHEST: f32 = 8.0;
+pub(super) const FARTHEST: f32 = 8.0;
 
 /// The distances from a location to the left, upper, right and lower edge of its box.
 pub fn distances(logs: &[f32]) -> Vec<f32> {

@@ -14,12 +14,20 @@ pub(super) struct Source {
 /// What every kernel is compiled with.
 const PRELUDE: &str = include_str!("prelude.cuh");
 
+/// What some kernels include; NVRTC has no files.
+const INCLUDED: [(&str, &str); 2] = [
+    ("attention.cuh", include_str!("attention.cuh")),
+    ("sampling.cuh", include_str!("sampling.cuh")),
+];
+
 impl Source {
     /// The text to compile, for a storage of values and a width of heads.
     pub(super) fn text(&self, kind: Kind, head: usize) -> String {
         let (storage, text) = (kind.code(), self.text);
-        let (file, shared) = (self.file, include_str!("attention.cuh"));
-        let text = text.replace("#include \"attention.cuh\"", shared);
+        let file = self.file;
+        let text = INCLUDED.iter().fold(text.to_owned(), |text, (name, content)| {
+            text.replace(&format!("#include \"{name}\""), content)
+        });
         format!(
             "#define STORAGE {storage}\n#define HEAD {head}\n{PRELUDE}\n#line 1 \"{file}\"\n{text}"
         )

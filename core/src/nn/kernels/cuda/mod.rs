@@ -16,20 +16,27 @@ pub mod attention;
 mod buffer;
 mod call;
 mod cast;
+pub mod conv;
 pub mod cross_entropy;
+pub mod deformable;
+pub mod detection;
 #[cfg(feature = "cuda")]
 mod device;
 pub mod elementwise;
 #[cfg(not(feature = "cuda"))]
 mod emulated;
 mod error;
+pub mod grid_sample;
 pub mod linear;
 pub mod norm;
+pub mod relative;
+pub mod resize;
 pub mod rotary;
 pub mod rows;
 pub mod softmax;
 #[cfg(test)]
 mod tests;
+pub mod windows;
 
 pub use buffer::{Buffer, Indices};
 #[cfg(feature = "cuda")]

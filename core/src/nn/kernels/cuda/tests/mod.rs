@@ -3,10 +3,12 @@
 
 mod activation;
 mod attention;
+mod conv;
 mod elementwise;
 mod layout;
 mod loss;
 mod norm;
+mod sampling;
 
 use super::{Buffer, Gpu, Kind};
 
