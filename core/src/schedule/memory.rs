@@ -118,3 +118,79 @@ impl Schedule {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::tensor::Precision;
+
+    /// A stage of one trained and one frozen node of a million parameters each, whose activations are
+    /// a million values a sample.
+    fn stage(precision: Precision, batch: usize) -> Schedule {
+        let million = 1_000_000;
+        let cost = Cost {
+            activations: million,
+            block_activations: million,
+            block_inputs: million / 10,
+            largest_block: million / 4,
+            ..Cost::default()
+        };
+        let node = |trained: bool| super::super::Planned {
+            id: "node".into(),
+            plugin: "Plugin".into(),
+            inputs: Vec::new(),
+            output: crate::graph::Port::Loss,
+            tiling: crate::graph::Tiling::default(),
+            gives: String::new(),
+            parameters: million,
+            trained,
+            parameters_trained: if trained { million } else { 0 },
+            parameters_settled: if trained { 0 } else { million },
+            records: trained,
+            cost,
+            kept: 0,
+            injected_by: None,
+            behind: false,
+            index: petgraph::graph::NodeIndex::new(0),
+        };
+        Schedule {
+            stage: "stage".into(),
+            nodes: vec![node(false), node(true)],
+            visual_tokens: 0,
+            tiles: None,
+            length: 0,
+            batch,
+            gradient_checkpointing: false,
+            precision,
+        }
+    }
+
+    #[test]
+    fn a_card_holds_a_stage_at_its_precision() {
+        let full = stage(Precision::F32, 8).card_memory();
+        assert_eq!([full.weights, full.gradients, full.moments], [8_000_000, 4_000_000, 8_000_000]);
+        assert_eq!(full.activations, 8 * 2 * 4_000_000, "what records keeps, what passes holds");
+        assert_eq!(full.workspace, CONTEXT + 8 * 1_000_000);
+        let half = stage(Precision::Bf16, 8).card_memory();
+        assert_eq!(
+            half.weights,
+            6_000_000 + 2_000_000,
+            "a copy of what is trained, half of the rest"
+        );
+        assert_eq!((half.gradients, half.moments), (full.gradients, full.moments));
+        assert_eq!(2 * half.activations, full.activations);
+    }
+
+    #[test]
+    fn what_fits_is_a_smaller_batch_or_one_with_checkpoints() {
+        let stage = stage(Precision::F32, 64);
+        assert_eq!(stage.fitting(u64::MAX), "it should fit");
+        let total = stage.card_memory_with(16, false).total();
+        let more = (1..=64).rev().find(|n| stage.card_memory_with(*n, true).total() <= total);
+        let said = stage.fitting(total);
+        assert!(said.starts_with("`batch: 16` would fit, or with"), "{said}");
+        assert!(said.ends_with(&format!("`batch: {}`", more.unwrap())), "{said}");
+        assert!(stage.fitting(CONTEXT).starts_with("no batch of it fits"));
+    }
+}

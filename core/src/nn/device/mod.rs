@@ -7,7 +7,6 @@
 
 mod adapted;
 pub mod attention;
-mod hosted;
 
 use crate::nn::kernels::cuda::{self, Buffer};
 use crate::nn::kernels::{conv as cpu_conv, deformable as cpu_deformable};
@@ -48,8 +47,6 @@ macro_rules! twins {
         }
     )*};
 }
-
-use hosted::hosted;
 
 type Map = (usize, usize, usize);
 type Size = (usize, usize, usize);
@@ -148,53 +145,50 @@ twins! {
         ) -> Losses;
         fn soft_cross_entropy(logits: &Buffer, classes: usize, targets: &[f32]) -> Pair;
     }
-}
-
-hosted! {
     windows uses super::cpu_windows::Shape; {
-        fn cut[x](s: Shape, x: &Buffer) -> Buffer;
-        fn join[x](s: Shape, x: &Buffer) -> Buffer;
+        fn cut(s: Shape, x: &Buffer) -> Buffer;
+        fn join(s: Shape, x: &Buffer) -> Buffer;
     }
     resize uses
         super::cpu_resize::bicubic, super::cpu_resize::bicubic_antialias, super::cpu_resize::bicubic_by, super::cpu_resize::bilinear, super::cpu_resize::bilinear_antialias,
         super::cpu_resize::Taps;
     {
-        fn resize[x](x: &Buffer, map: Map, down: &Taps, across: &Taps) -> Buffer;
+        fn resize(x: &Buffer, map: Map, down: &Taps, across: &Taps) -> Buffer;
     }
     conv uses super::cpu_conv::Shape; {
-        fn patches[image](image: &Buffer, map: Map, p: usize) -> Buffer;
-        fn patches_backward[rows](rows: &Buffer, map: Map, p: usize) -> Buffer;
-        fn swap_last[x](x: &Buffer, b: usize, k: usize) -> Buffer;
-        fn conv2d[x](s: Shape, x: &Buffer, w: &Buffer, bias: Option<&Buffer>) -> Buffer;
-        fn conv2d_backward_input[gradient](s: Shape, gradient: &Buffer, w: &Buffer) -> Buffer;
-        fn conv2d_backward_weight[gradient](s: Shape, gradient: &Buffer, x: &Buffer) -> Buffer;
-        fn depthwise[x](s: Shape, x: &Buffer, w: &Buffer, bias: Option<&Buffer>) -> Buffer;
-        fn depthwise_backward_input[gradient](s: Shape, gradient: &Buffer, w: &Buffer) -> Buffer;
-        fn depthwise_backward_weight[gradient](s: Shape, gradient: &Buffer, x: &Buffer) -> Buffer;
+        fn patches(image: &Buffer, map: Map, p: usize) -> Buffer;
+        fn patches_backward(rows: &Buffer, map: Map, p: usize) -> Buffer;
+        fn swap_last(x: &Buffer, b: usize, k: usize) -> Buffer;
+        fn conv2d(s: Shape, x: &Buffer, w: &Buffer, bias: Option<&Buffer>) -> Buffer;
+        fn conv2d_backward_input(s: Shape, gradient: &Buffer, w: &Buffer) -> Buffer;
+        fn conv2d_backward_weight(s: Shape, gradient: &Buffer, x: &Buffer) -> Buffer;
+        fn depthwise(s: Shape, x: &Buffer, w: &Buffer, bias: Option<&Buffer>) -> Buffer;
+        fn depthwise_backward_input(s: Shape, gradient: &Buffer, w: &Buffer) -> Buffer;
+        fn depthwise_backward_weight(s: Shape, gradient: &Buffer, x: &Buffer) -> Buffer;
     }
     relative uses super::cpu_relative::Shape; {
-        fn relative[q](s: Shape, q: &Buffer, table: &Buffer) -> Buffer;
-        fn relative_backward[gradient](s: Shape, gradient: &Buffer, q: &Buffer, table: &Buffer) -> Pair;
+        fn relative(s: Shape, q: &Buffer, table: &Buffer) -> Buffer;
+        fn relative_backward(s: Shape, gradient: &Buffer, q: &Buffer, table: &Buffer) -> Pair;
     }
     grid_sample uses super::cpu_grid_sample::Shape; {
-        fn grid_sample[x](s: Shape, x: &Buffer, grid: &Buffer) -> Buffer;
-        fn grid_sample_backward[gradient](s: Shape, gradient: &Buffer, x: &Buffer, grid: &Buffer) -> Pair;
+        fn grid_sample(s: Shape, x: &Buffer, grid: &Buffer) -> Buffer;
+        fn grid_sample_backward(s: Shape, gradient: &Buffer, x: &Buffer, grid: &Buffer) -> Pair;
     }
     deformable uses super::cpu_deformable::Shape; {
-        fn deformable[value](s: Shape<'_>, value: &Buffer, at: &Buffer, weights: &Buffer) -> Buffer;
-        fn deformable_backward[gradient](
+        fn deformable(s: Shape<'_>, value: &Buffer, at: &Buffer, weights: &Buffer) -> Buffer;
+        fn deformable_backward(
             s: Shape<'_>,
             gradient: &Buffer,
             saved: [&Buffer; 3],
         ) -> [Buffer; 3];
     }
     detection {
-        fn sigmoid_focal[logits](
+        fn sigmoid_focal(
             logits: &Buffer,
             classes: usize,
             labels: &[u32],
             shape: (f64, f64),
         ) -> Pair;
-        fn giou[logs](logs: &Buffer, right: &[f32], weights: &[f32]) -> Pair;
+        fn giou(logs: &Buffer, right: &[f32], weights: &[f32]) -> Pair;
     }
 }
