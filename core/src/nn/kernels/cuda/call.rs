@@ -51,8 +51,9 @@ pub(super) enum Element {
     Double,
 }
 
-/// An argument of a kernel.
+/// An argument of a kernel; what it says beside its bits, the emulation checks.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "cuda", expect(dead_code))]
 pub(super) enum Arg {
     Memory {
         address: u64,

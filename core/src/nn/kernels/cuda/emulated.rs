@@ -11,8 +11,11 @@
 use super::call::{Arg, Call, Element, Product};
 use super::{GpuError, Kind, Result};
 use crate::nn::kernels::linear::batched;
+#[cfg(test)]
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+#[cfg(test)]
+use std::collections::BTreeSet;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::fmt::Write as _;
 use std::path::PathBuf;
