@@ -102,6 +102,11 @@ fn shortest(x: f32) -> f64 {
     x.to_string().parse().unwrap_or(f64::from(x))
 }
 
+/// The sum of the squares of each of `all`.
+pub fn sums_of_squares(all: &[&[f32]]) -> Vec<f64> {
+    all.iter().map(|x| sum_of_squares(x)).collect()
+}
+
 /// The sum of the squares, in f64, in a fixed order.
 pub fn sum_of_squares(x: &[f32]) -> f64 {
     if x.len() <= CHUNK {

@@ -19,8 +19,6 @@ pub mod elementwise;
 mod forced;
 pub mod gemm;
 pub mod grid_sample;
-#[cfg(not(feature = "cuda"))]
-pub mod host;
 pub mod linear;
 pub mod memory;
 pub mod norm;
@@ -33,6 +31,6 @@ pub mod simd;
 pub mod softmax;
 pub mod windows;
 
-pub use adamw::{AdamW, adamw, sum_of_squares};
+pub use adamw::{AdamW, adamw, sum_of_squares, sums_of_squares};
 pub use elementwise::add_assign;
 pub use memory::{chunked, split_rows, uninit};

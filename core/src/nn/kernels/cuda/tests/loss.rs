@@ -18,7 +18,7 @@ fn cross_entropy_over_a_vocabulary_is_the_cpus_in_any_panels() {
             let sizes = (c, vocabulary);
             let ours =
                 cuda::panels((&hidden, &head), sizes, &targets, (true, true), panel).unwrap();
-            near("loss", &ours.loss, &[theirs.loss]);
+            near("loss", &ours.loss, &theirs.loss);
             near("dhidden", &ours.hidden.unwrap(), theirs.hidden.as_ref().unwrap());
             // Sums of products of rounded values.
             let tolerance = if kind == Kind::F32 { 1e-5 } else { 0.01 };
@@ -27,7 +27,7 @@ fn cross_entropy_over_a_vocabulary_is_the_cpus_in_any_panels() {
         let alone =
             cuda::cross_entropy((&hidden, &head), (c, vocabulary), &targets, (false, false))
                 .unwrap();
-        near("loss alone", &alone.loss, &[theirs.loss]);
+        near("loss alone", &alone.loss, &theirs.loss);
         assert!(alone.hidden.is_none() && alone.head.is_none());
         let none =
             cuda::cross_entropy((&hidden, &head), (c, vocabulary), &[], (true, true)).unwrap();
@@ -44,13 +44,13 @@ fn cross_entropies_of_logits_are_the_cpus() {
         for weights in [None, Some(&weights[..])] {
             let ours = cuda::softmax_cross_entropy(&logits, classes, &labels, weights).unwrap();
             let theirs = cpu::cross_entropy::softmax_cross_entropy(&hl, classes, &labels, weights);
-            near("loss", &ours.loss, &[theirs.loss]);
+            near("loss", &ours.loss, &theirs.loss);
             near("gradient", &ours.hidden.unwrap(), theirs.hidden.as_ref().unwrap());
         }
         let soft: Vec<f32> = numbers(2, rows * classes).iter().map(|x| x.abs()).collect();
         let (loss, gradient) = cuda::soft_cross_entropy(&logits, classes, &soft).unwrap();
         let theirs = cpu::cross_entropy::soft_cross_entropy(&hl, classes, &soft);
-        near("soft loss", &loss, &[theirs.0]);
+        near("soft loss", &loss, &theirs.0);
         near("soft gradient", &gradient, &theirs.1);
     });
 }

@@ -70,7 +70,7 @@ fn the_losses_of_detectors_are_the_cpus() {
         let (loss, gradient) =
             detection::sigmoid_focal(&logits, classes, &labels, (0.25, 2.0)).unwrap();
         let theirs = cpu::detection::sigmoid_focal(&hlogits, classes, &labels, (0.25, 2.0));
-        near("focal", &loss, std::slice::from_ref(&theirs.0));
+        near("focal", &loss, &theirs.0);
         near("its gradient", &gradient, &theirs.1);
         let mut logs = numbers(2, 4 * rows);
         // Beyond the greatest logarithm of a distance.
@@ -81,7 +81,7 @@ fn the_losses_of_detectors_are_the_cpus() {
         let boxes = gpu.upload(kind, &logs).unwrap();
         let (loss, gradient) = detection::giou(&boxes, &right, &weights).unwrap();
         let theirs = cpu::detection::giou(&logs, &right, &weights);
-        near("giou", &loss, std::slice::from_ref(&theirs.0));
+        near("giou", &loss, &theirs.0);
         near("its gradient", &gradient, &theirs.1);
     });
 }
