@@ -14,6 +14,7 @@ import torch.nn.functional as F
 @dataclasses.dataclass
 class Sizes:
     batch: int = 32
+    encoders: int = 2
     image: int = 64
     patch: int = 8
     vit_width: int = 128
@@ -80,8 +81,8 @@ class LlamaBlock(nn.Module):
 class MiniMllm(nn.Module):
     def __init__(self, s):
         super().__init__()
-        self.encoders = nn.ModuleList(Vit(s) for _ in range(2))
-        self.projector = nn.Sequential(nn.Linear(2 * s.vit_width, s.width), nn.GELU(), nn.Linear(s.width, s.width))
+        self.encoders = nn.ModuleList(Vit(s) for _ in range(s.encoders))
+        self.projector = nn.Sequential(nn.Linear(s.encoders * s.vit_width, s.width), nn.GELU(), nn.Linear(s.width, s.width))
         self.embed = nn.Embedding(s.vocabulary, s.width)
         self.blocks = nn.ModuleList(LlamaBlock(s) for _ in range(s.layers))
         self.norm, self.head = nn.RMSNorm(s.width, 1e-5), nn.Linear(s.width, s.vocabulary, bias=False)

@@ -10,6 +10,7 @@ use eagle_core::nn::ops::{self, Row};
 use eagle_core::tensor::{Buffer, Dev, Grads, Param, Result, Tape, Tensor, buffer};
 use network::Network;
 use safetensors::SafeTensors;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What is trained.
@@ -43,9 +44,16 @@ impl Train {
     }
 }
 
-/// A file of weights, a batch, and what belongs to them.
+/// Weights, a batch, and what belongs to them: from a file, or by shapes alone.
 pub struct Bundle {
-    values: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    values: BTreeMap<String, (Vec<usize>, Given)>,
+    dev: Dev,
+}
+
+/// Values, or where random ones begin and how large they are.
+enum Given {
+    Values(Vec<f32>),
+    Random(u64, f32),
 }
 
 impl Bundle {
@@ -56,20 +64,41 @@ impl Bundle {
         let value = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
             let (bytes, _) = view.data().as_chunks::<4>();
             let values = bytes.iter().map(|b| f32::from_le_bytes(*b)).collect();
-            (name, (view.shape().to_vec(), values))
+            (name, (view.shape().to_vec(), Given::Values(values)))
         };
-        Bundle { values: file.tensors().into_iter().map(value).collect() }
+        let values = file.tensors().into_iter().map(value).collect();
+        Bundle { values, dev: Dev::default() }
+    }
+
+    /// Tensors of these shapes whose values are made when they are asked for, on a device.
+    pub fn random(shapes: Vec<(String, Vec<usize>)>, dev: Dev) -> Bundle {
+        let value = |(seed, (name, shape)): (usize, (String, Vec<usize>))| {
+            let inputs = shape.iter().skip(1).product::<usize>().max(1);
+            let size = if name == "image" { 1.0 } else { (inputs as f32).powf(-0.5) };
+            (name, (shape, Given::Random(seed as u64 + 1, size)))
+        };
+        Bundle { values: shapes.into_iter().enumerate().map(value).collect(), dev }
+    }
+
+    /// Adds a tensor.
+    pub fn insert(&mut self, name: &str, shape: &[usize], values: Vec<f32>) {
+        self.values.insert(name.to_owned(), (shape.to_vec(), Given::Values(values)));
     }
 
     /// A tensor that must be there.
-    pub fn get(&self, name: &str) -> (&[usize], &[f32]) {
-        let (shape, values) = self.values.get(name).unwrap_or_else(|| panic!("no tensor {name}"));
+    pub fn get(&self, name: &str) -> (&[usize], Cow<'_, [f32]>) {
+        let (shape, given) = self.values.get(name).unwrap_or_else(|| panic!("no tensor {name}"));
+        let values = match given {
+            Given::Values(values) => Cow::Borrowed(&values[..]),
+            Given::Random(seed, size) => Cow::Owned(random(*seed, *size, shape.iter().product())),
+        };
         (shape, values)
     }
 
-    fn tensor(&self, name: &str) -> Tensor {
+    /// A tensor on the device.
+    pub fn tensor(&self, name: &str) -> Tensor {
         let (shape, values) = self.get(name);
-        Tensor::new(&Dev::default(), values.to_vec(), shape).expect("a tensor")
+        Tensor::new(&self.dev, values.into_owned(), shape).expect("a tensor")
     }
 
     /// The number of consecutive names `prefix0.…`, `prefix1.…`.
@@ -82,6 +111,18 @@ impl Bundle {
     }
 }
 
+/// Values of [-size, size).
+fn random(seed: u64, size: f32, len: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        ((state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0) * size
+    };
+    (0..len).map(|_| next()).collect()
+}
+
 /// Makes parameters out of a bundle, and hangs those that are trained on a tape.
 pub struct Builder<'a> {
     bundle: &'a Bundle,
@@ -90,11 +131,21 @@ pub struct Builder<'a> {
     trained: Vec<Param>,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    /// Of a bundle's parameters.
+    pub fn new(bundle: &'a Bundle, train: Train, tape: Tape) -> Builder<'a> {
+        Builder { bundle, train, tape, trained: Vec::new() }
+    }
+
+    /// Those that are trained, so far.
+    pub fn trained(&self) -> &[Param] {
+        &self.trained
+    }
+
     /// The parameter of that name.
     pub fn param(&mut self, name: &str) -> Param {
         let (shape, values) = self.bundle.get(name);
-        self.add(name, values.to_vec(), shape)
+        self.add(name, values.into_owned(), shape)
     }
 
     /// Rows `part` of `parts` equal ones of the parameter of that name.
@@ -111,10 +162,12 @@ impl Builder<'_> {
     }
 
     fn add(&mut self, name: &str, values: Vec<f32>, shape: &[usize]) -> Param {
-        let param = Param::new(&Dev::default(), name, values, shape).expect("a parameter");
+        let param = Param::new(&self.bundle.dev, name, values, shape).expect("a parameter");
         if self.train.trains(name) {
             param.set_tape(&self.tape);
             self.trained.push(param.clone());
+        } else {
+            param.settle();
         }
         param
     }
@@ -137,7 +190,7 @@ impl Training {
     pub fn new(bundle: &Bundle, train: Train, checkpointing: bool) -> Training {
         let tape = Tape::recording();
         tape.set_checkpointing(checkpointing);
-        let mut b = Builder { bundle, train, tape, trained: Vec::new() };
+        let mut b = Builder::new(bundle, train, tape);
         let (image, (shape, ids)) = (bundle.tensor("image"), bundle.get("ids"));
         let [batch, text] = [shape[0], shape[1]];
         let patch = bundle.get("encoders.0.patch.weight").0[2];

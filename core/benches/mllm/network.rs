@@ -79,14 +79,16 @@ impl VitBlock {
     }
 }
 
-struct Vit {
+/// A vision transformer.
+pub struct Vit {
     patch: Linear,
     positions: Param,
     blocks: Vec<VitBlock>,
 }
 
 impl Vit {
-    fn new(b: &mut Builder<'_>, path: &str, heads: usize) -> Vit {
+    /// With its parameters below `path`.
+    pub fn new(b: &mut Builder<'_>, path: &str, heads: usize) -> Vit {
         let count = b.count(&format!("{path}.blocks."));
         Vit {
             patch: Linear::new(b, &format!("{path}.patch"), true),
@@ -97,7 +99,11 @@ impl Vit {
         }
     }
 
-    fn forward(&self, image: &Tensor) -> Result<Tensor> {
+    /// The patches' features.
+    ///
+    /// # Errors
+    /// The sizes don't fit.
+    pub fn forward(&self, image: &Tensor) -> Result<Tensor> {
         let bias = self.patch.bias.as_ref().map(Param::tensor);
         let x = ops::patch_embed(image, &self.patch.weight.tensor(), bias.as_ref())?;
         let positions = self.positions.tensor().reshape(&x.shape()[1..])?;

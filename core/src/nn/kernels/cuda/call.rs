@@ -189,3 +189,31 @@ pub(super) struct Product<'a> {
     /// Whether the product is added to what is there.
     pub(super) accumulate: bool,
 }
+
+/// A product as cuBLAS takes it, which counts by columns: what it sees is the transpose,
+/// `x^T = b^T a^T`. The operands are `b`, `a` and the result, in this order.
+#[cfg(any(feature = "cuda", test))]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Columns {
+    /// Rows and columns of the result, and the depth.
+    pub(super) size: [usize; 3],
+    /// Which operands are stored transposed.
+    pub(super) turned: [bool; 2],
+    /// Values from a column to the next.
+    pub(super) lead: [usize; 3],
+    /// Values from a matrix to the next.
+    pub(super) stride: [usize; 3],
+}
+
+#[cfg(any(feature = "cuda", test))]
+impl Product<'_> {
+    pub(super) fn columns(&self) -> Columns {
+        let (m, n, k) = self.size;
+        Columns {
+            size: [n, m, k],
+            turned: [self.b.1, self.a.1],
+            lead: [if self.b.1 { k } else { n }, if self.a.1 { m } else { k }, n],
+            stride: [k * n, m * k, m * n],
+        }
+    }
+}

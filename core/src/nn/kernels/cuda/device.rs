@@ -21,6 +21,9 @@ const OLDEST: (u32, u32) = (8, 0);
 #[derive(Clone)]
 pub struct Gpu(Arc<Card>);
 
+/// How a module is found: its file, the storage of values and the width of heads.
+type Key = (&'static str, u32, usize);
+
 struct Card {
     ordinal: usize,
     name: String,
@@ -28,9 +31,8 @@ struct Card {
     context: sys::CUcontext,
     cublas: cublas_sys::cublasHandle_t,
     pool: sys::CUmemoryPool,
-    /// Functions by file, storage, width of heads and name.
-    functions: Mutex<BTreeMap<(&'static str, u32, usize, &'static str), Function>>,
-    modules: Mutex<BTreeMap<(&'static str, u32, usize), Module>>,
+    functions: Mutex<BTreeMap<(Key, &'static str), Function>>,
+    modules: Mutex<BTreeMap<Key, Module>>,
     tf32: AtomicBool,
 }
 
@@ -160,18 +162,18 @@ impl Gpu {
     }
 
     fn function(&self, call: &Call<'_>, shared: u32) -> Result<sys::CUfunction> {
-        let (file, storage) = (call.source.file, call.kind.code());
-        let key = (file, storage, call.head, call.kernel);
+        let of = (call.source.file, call.kind.code(), call.head);
+        let key = (of, call.kernel);
         let mut functions = self.0.functions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(function) = functions.get(&key) {
             return Ok(function.0);
         }
         let mut modules = self.0.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        let module = match modules.get(&(file, storage, call.head)) {
+        let module = match modules.get(&of) {
             Some(module) => *module,
             None => {
                 let module = self.compile(call)?;
-                modules.insert((file, storage, call.head), module);
+                modules.insert(of, module);
                 module
             }
         };
@@ -235,6 +237,7 @@ impl Gpu {
             return if p.accumulate { Ok(()) } else { out.zero() };
         }
         self.bind()?;
+        let c = p.columns();
         let beta = f32::from(u8::from(p.accumulate));
         let address = |buffer: &super::Buffer, start: usize| {
             buffer.address() + (start * buffer.kind().bytes()) as u64
@@ -249,35 +252,31 @@ impl Gpu {
             true => cublas_sys::cublasOperation_t::CUBLAS_OP_T,
             false => cublas_sys::cublasOperation_t::CUBLAS_OP_N,
         };
-        let lead = |turned: bool, rows: usize, columns: usize| {
-            (if turned { rows } else { columns }) as i32
-        };
         let _queue = self.0.functions.lock().unwrap_or_else(PoisonError::into_inner);
-        // cuBLAS counts by columns: what it sees is the transpose, out^T = b^T a^T.
         // SAFETY: sizes and strides are those of the buffers, which the callers check; the factors
         // live through the call, which reads them before it returns.
         unsafe {
             cublas::gemm_strided_batched_ex(
                 self.0.cublas,
-                operation(p.b.1),
-                operation(p.a.1),
-                n as i32,
-                m as i32,
-                k as i32,
+                operation(c.turned[0]),
+                operation(c.turned[1]),
+                c.size[0] as i32,
+                c.size[1] as i32,
+                c.size[2] as i32,
                 std::ptr::from_ref(&factor).cast(),
                 address(p.b.0, p.start[1]) as *const c_void,
                 data_type(p.b.0.kind()),
-                lead(p.b.1, k, n),
-                (k * n) as i64,
+                c.lead[0] as i32,
+                c.stride[0] as i64,
                 address(p.a.0, p.start[0]) as *const c_void,
                 data_type(p.a.0.kind()),
-                lead(p.a.1, m, k),
-                (m * k) as i64,
+                c.lead[1] as i32,
+                c.stride[1] as i64,
                 std::ptr::from_ref(&beta).cast(),
                 address(out, p.start[2]) as *mut c_void,
                 data_type(out.kind()),
-                n as i32,
-                (m * n) as i64,
+                c.lead[2] as i32,
+                c.stride[2] as i64,
                 p.batch as i32,
                 compute,
                 cublas_sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,

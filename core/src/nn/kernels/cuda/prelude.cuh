@@ -7,6 +7,9 @@ typedef long long wide;
 
 #ifdef __CUDACC__
 
+// Not every file uses all of this.
+#pragma nv_diag_suppress 177
+
 #define KERNEL extern "C" __global__ void
 #define DEVICE static __device__ __forceinline__
 #define SHARED(type, name, count) __shared__ __align__(16) type name[count]

@@ -1,6 +1,7 @@
 //! Cross-entropies, products, and the optimiser.
 
 use super::{covering, for_every_kind, near, near_by, numbers, put};
+use crate::nn::kernels::cuda::call::Product;
 use crate::nn::kernels::cuda::{Kind, adamw, cross_entropy as cuda, linear};
 use crate::nn::kernels::{self as cpu, AdamW};
 use crate::nn::ops::Activation;
@@ -94,6 +95,38 @@ fn linear_layers_are_the_cpus() {
         let [(a, ha), (b, hb)] = [put(5, 3 * m * k), put(6, 3 * k * n)];
         let found = linear::batched(3, (m, n, k), (&a, true), (&b, false)).unwrap();
         near("batched", &found, &cpu::linear::batched(3, (m, n, k), (&ha, true), (&hb, false)));
+    });
+}
+
+#[test]
+fn a_product_counted_by_columns_is_the_one_counted_by_rows() {
+    covering(&[], |gpu| {
+        let (batch, size) = (2, (3, 4, 5));
+        let (m, n, k) = size;
+        let ((a, ha), (b, hb)) = (put(gpu, Kind::F32, 1, 30), put(gpu, Kind::F32, 2, 40));
+        for (of_a, of_b) in [(false, false), (false, true), (true, false), (true, true)] {
+            let (start, accumulate) = ([0; 3], false);
+            let (a, b) = ((&a, of_a), (&b, of_b));
+            let c = Product { batch, size, a, b, start, accumulate }.columns();
+            // BLAS's definition: a column of each operand is contiguous.
+            let mut found = vec![0.0; batch * m * n];
+            for i in 0..batch {
+                for (row, column) in (0..c.size[0]).flat_map(|r| (0..c.size[1]).map(move |c| (r, c))) {
+                    let left = |j: usize| match c.turned[0] {
+                        true => hb[i * c.stride[0] + row * c.lead[0] + j],
+                        false => hb[i * c.stride[0] + j * c.lead[0] + row],
+                    };
+                    let right = |j: usize| match c.turned[1] {
+                        true => ha[i * c.stride[1] + j * c.lead[1] + column],
+                        false => ha[i * c.stride[1] + column * c.lead[1] + j],
+                    };
+                    let sum: f32 = (0..c.size[2]).map(|j| left(j) * right(j)).sum();
+                    found[i * c.stride[2] + column * c.lead[2] + row] = sum;
+                }
+            }
+            let expected = cpu::linear::batched(batch, size, (&ha, of_a), (&hb, of_b));
+            near("product", &gpu.upload(Kind::F32, &found).unwrap(), &expected);
+        }
     });
 }
 
