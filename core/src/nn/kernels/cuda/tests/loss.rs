@@ -102,7 +102,7 @@ fn linear_layers_are_the_cpus() {
 fn a_product_counted_by_columns_is_the_one_counted_by_rows() {
     covering(&[], |gpu| {
         let (batch, size) = (2, (3, 4, 5));
-        let (m, n, k) = size;
+        let (m, n, _) = size;
         let ((a, ha), (b, hb)) = (put(gpu, Kind::F32, 1, 30), put(gpu, Kind::F32, 2, 40));
         for (of_a, of_b) in [(false, false), (false, true), (true, false), (true, true)] {
             let (start, accumulate) = ([0; 3], false);
@@ -111,7 +111,9 @@ fn a_product_counted_by_columns_is_the_one_counted_by_rows() {
             // BLAS's definition: a column of each operand is contiguous.
             let mut found = vec![0.0; batch * m * n];
             for i in 0..batch {
-                for (row, column) in (0..c.size[0]).flat_map(|r| (0..c.size[1]).map(move |c| (r, c))) {
+                for (row, column) in
+                    (0..c.size[0]).flat_map(|r| (0..c.size[1]).map(move |c| (r, c)))
+                {
                     let left = |j: usize| match c.turned[0] {
                         true => hb[i * c.stride[0] + row * c.lead[0] + j],
                         false => hb[i * c.stride[0] + j * c.lead[0] + row],
