@@ -179,6 +179,7 @@ fn the_paper_s_experts_give_1024_visual_tokens_but_for_appending_and_other_resol
         for plan in plans(&path) {
             let trial = plan["experiment"].as_str().expect("a name").to_owned();
             let expected = match trial.as_str() {
+                name if name.contains("SequenceAppend") && name.contains("three") => 3072,
                 name if name.contains("SequenceAppend") => 2048,
                 name if name.contains("image_size=336,") => 576,
                 name if name.contains("image_size=672,") => 2304,

@@ -56,6 +56,8 @@ pub struct RowsOf {
 pub enum Value {
     /// This, whatever a plugin's fields are.
     Is(String),
+    /// This, where the study varies the axis at all.
+    IsIfVaried(String),
     /// Any but this.
     Not(String),
     /// One of these.
@@ -74,7 +76,7 @@ impl Value {
     /// Whether `value` is meant, of an axis that has the values `all`.
     pub fn admits(&self, value: &str, all: &[String]) -> bool {
         match self {
-            Value::Is(name) => same_name(value, name),
+            Value::Is(name) | Value::IsIfVaried(name) => same_name(value, name),
             Value::Not(name) => !same_name(value, name),
             Value::OneOf(names) => names.iter().any(|name| same_name(value, name)),
             Value::Nth(place) => all.get(*place).is_some_and(|known| known == value),
@@ -87,7 +89,7 @@ impl Value {
     /// As it is said when no row has it.
     pub fn told(&self, axis: &str) -> String {
         match self {
-            Value::Is(name) => format!("{axis} {name}"),
+            Value::Is(name) | Value::IsIfVaried(name) => format!("{axis} {name}"),
             Value::Not(name) => format!("{axis} other than {name}"),
             Value::OneOf(names) => format!("{axis} {}", names.join(" or ")),
             Value::Nth(place) => format!("a value of {axis} at place {}", place + 1),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::claims::{Claim, RowsOf, places};
+use super::claims::{Claim, RowsOf, Value, places};
 use crate::table::{Selected, Trial};
 
 /// The studies of one scale, by the table that each belongs to.
@@ -81,8 +81,9 @@ fn candidates<'a>(rows: &RowsOf, study: &'a Selected) -> Vec<&'a Trial> {
 impl RowsOf {
     /// Whether a trial has the axes' values; `all` are the trials of its study.
     pub fn admits(&self, trial: &Trial, all: &[Trial]) -> bool {
-        self.axes.iter().all(|(axis, wanted)| {
-            trial.axes.get(axis).is_some_and(|value| wanted.admits(value, &values(axis, all)))
+        self.axes.iter().all(|(axis, wanted)| match trial.axes.get(axis) {
+            Some(value) => wanted.admits(value, &values(axis, all)),
+            None => matches!(wanted, Value::IsIfVaried(_)) && values(axis, all).is_empty(),
         })
     }
 }
