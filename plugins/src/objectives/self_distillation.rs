@@ -7,6 +7,12 @@
 //! are buffers of this node: part of every checkpoint, not trained.
 //!
 //! `[V x B, N, width]` of `V` views, the first two of them large crops, to a loss.
+//!
+//! The metric is retrieval, by which self-supervised features are judged where no class is to be named
+//! (there in section 4.2: landmarks, copies of a picture): of two large crops of every held-out
+//! picture, the one is to find the other. It asks for what the loss teaches, and for no label. A vote
+//! of the neighbours on classes ([`NearestNeighbours`](super::nearest_neighbours)) asks for something
+//! else as well: that the classes are what sets pictures apart.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -24,15 +30,14 @@ use eagle_core::registry::{
 use eagle_core::seed::Rng;
 use eagle_core::tensor::{Param, Result, Tensor, TensorError};
 use eagle_core::text::Tokenizer;
+use serde::{Deserialize, Serialize};
 
-use super::neighbours::{largest_class, vote};
 use super::views::view;
 
 eagle_core::config! {
     /// DINO: a student learns to say of one view of a picture what its own average says of another.
-    /// Its metric is the share of pictures whose nearest neighbours among the others, by the mean of
-    /// the encoder's map, are of the class of its largest object; it needs annotations, the loss
-    /// doesn't.
+    /// Its metric is the share of pictures whose first large crop is nearer to their own second one
+    /// than to that of any other picture, by the mean of the encoder's map.
     pub struct SelfDistillation {
         /// Channels inside the head.
         hidden: usize = 128,
@@ -54,24 +59,38 @@ eagle_core::config! {
         teacher_temperature: (f32, f32) = (0.04, 0.07),
         /// How much of the teacher stays in a step, at first; it goes up to 1 by half a cosine.
         momentum: f32 = 0.99,
-        /// How much of the centre stays in a step.
+        /// What keeps the teacher from one answer for all: Centred (DINO: its logits less their
+        /// running mean) or SinkhornKnopp (DINOv2: within a batch every prototype is as much in
+        /// demand as any other, which holds in small batches, too).
+        centring: Centring = Centring::Centred,
+        /// With Centred, how much of the centre stays in a step.
         centre_momentum: f32 = 0.9,
-        /// The neighbours that vote in the metric.
-        neighbours: usize = 10,
     }
 }
 
 eagle_core::register!(objective SelfDistillation, examples [
     "SelfDistillation(hidden: 6, bottleneck: 4, prototypes: 5, local_views: 1)",
-    "SelfDistillation(hidden: 6, bottleneck: 4, prototypes: 5, local_views: 0, flip: false)",
+    "SelfDistillation(hidden: 6, bottleneck: 4, prototypes: 5, local_views: 0, flip: false, centring: SinkhornKnopp)",
 ]);
 
-/// The views that the teacher sees.
+/// How the teacher's answers are spread over the prototypes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Centring {
+    /// By a running mean of its logits.
+    Centred,
+    /// By shares in the batch.
+    SinkhornKnopp,
+}
+
+/// The views that the teacher sees, and that the metric compares.
 const GLOBAL: usize = 2;
+
+/// The rank of a picture's own other view, if it is found.
+const FIRST: &str = "1";
 
 impl ObjectiveConfig for SelfDistillation {
     fn metric(&self) -> &'static str {
-        "knn-accuracy"
+        "recall@1"
     }
 
     fn reads_annotations(&self) -> bool {
@@ -82,12 +101,15 @@ impl ObjectiveConfig for SelfDistillation {
         GLOBAL + self.local_views
     }
 
+    fn measured_views(&self) -> usize {
+        GLOBAL
+    }
+
     fn meets(&self, _: Backbone<'_>) -> std::result::Result<(), Misfit> {
         let sizes = [
             ("hidden", self.hidden),
             ("bottleneck", self.bottleneck),
             ("prototypes", self.prototypes),
-            ("neighbours", self.neighbours),
         ];
         if let Some((field, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
             return Err(Misfit::field(field, "must be at least 1"));
@@ -148,21 +170,15 @@ impl ObjectiveConfig for SelfDistillation {
     }
 }
 
-/// Draws the views; the class of the largest object is the metric's alone.
+/// Draws the views; of a picture nothing needs to be known.
 struct Crops {
     config: SelfDistillation,
     image: ImageSpec,
 }
 
 impl Labeller for Crops {
-    fn target(&self, known: Option<&Annotations>) -> std::result::Result<Target, String> {
-        let class = known.and_then(largest_class);
-        Ok(Target {
-            labels: class.map(|class| class as u32).into_iter().collect(),
-            count: 1.0,
-            answer: class.map_or(String::new(), |class| class.to_string()),
-            ..Target::default()
-        })
+    fn target(&self, _: Option<&Annotations>) -> std::result::Result<Target, String> {
+        Ok(Target { count: 1.0, answer: FIRST.to_owned(), ..Target::default() })
     }
 
     fn view(
@@ -237,6 +253,11 @@ impl Module {
         }
         let (first, last) = self.config.teacher_temperature;
         let temperature = first + (last - first) * (3.0 * progress).min(1.0) as f32;
+        if self.config.centring == Centring::SinkhornKnopp {
+            let mut values = logits.host().into_owned();
+            shared_out(&mut values, self.config.prototypes, temperature);
+            return Tensor::new(logits.dev(), values, logits.shape());
+        }
         let centre = ops::scale(&self.teacher.centre.tensor(), -1.0)?;
         ops::softmax(&ops::scale(&ops::add_rows(&logits, &centre)?, 1.0 / temperature)?)
     }
@@ -270,15 +291,23 @@ impl Objective for Module {
         ops::soft_cross_entropy(&logits, &targets).map(Some)
     }
 
-    fn read(&self, features: &Features, _: &[Target]) -> Result<Vec<Vec<f32>>> {
+    /// The vectors of a picture's two views.
+    fn read(&self, features: &Features, targets: &[Target]) -> Result<Vec<Vec<f32>>> {
         let vectors = ops::unit_rows(&ops::mean_rows(&features.map)?)?;
         let (_, width) = vectors.rows();
-        Ok(vectors.host().chunks(width).map(<[f32]>::to_vec).collect())
+        let values = vectors.host();
+        let (first, second) = values.split_at(targets.len() * width);
+        let both = first.chunks(width).zip(second.chunks(width));
+        Ok(both.map(|(first, second)| [first, second].concat()).collect())
     }
 
-    fn judge(&self, readings: &[Vec<f32>], targets: &[Target]) -> Vec<Option<Judgement>> {
-        let classes: Vec<Option<u32>> = targets.iter().map(|t| t.labels.first().copied()).collect();
-        vote(readings, &classes, self.config.neighbours)
+    fn judge(&self, readings: &[Vec<f32>], _: &[Target]) -> Vec<Option<Judgement>> {
+        let judged = |rank: usize| {
+            let prediction = rank.to_string();
+            let score = f64::from(u8::from(prediction == FIRST));
+            Some(Judgement { prediction, score })
+        };
+        ranks(readings).into_iter().map(judged).collect()
     }
 
     fn begin(&self, encoder: &[Param]) -> Result<()> {
@@ -314,5 +343,70 @@ fn average(teacher: &[Param], student: &[Param], kept: f32) {
                 *value = kept * *value + (1.0 - kept) * student;
             }
         });
+    }
+}
+
+/// Logits to probabilities `[rows, columns]` by the algorithm of Sinkhorn and Knopp: three times every
+/// column's sum is made the same, then every row's is made 1.
+fn shared_out(values: &mut [f32], columns: usize, temperature: f32) {
+    let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    values.iter_mut().for_each(|value| *value = ((*value - most) / temperature).exp());
+    for _ in 0..3 {
+        let mut sums = vec![0.0; columns];
+        for row in values.chunks(columns) {
+            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+        for row in values.chunks_mut(columns) {
+            row.iter_mut().zip(&sums).for_each(|(value, sum)| *value /= sum.max(f32::MIN_POSITIVE));
+            let sum: f32 = row.iter().sum();
+            row.iter_mut().for_each(|value| *value /= sum);
+        }
+    }
+}
+
+/// For each picture, given its two vectors, the rank of the second among those of all pictures, the one
+/// nearest to the first being 1. Of equals the first in the set comes first.
+fn ranks(pairs: &[Vec<f32>]) -> Vec<usize> {
+    let product = |one: &[f32], other: &[f32]| -> f32 {
+        let (first, _) = one.split_at(one.len() / 2);
+        let (_, second) = other.split_at(other.len() / 2);
+        first.iter().zip(second).map(|(a, b)| a * b).sum()
+    };
+    let rank = |(at, pair): (usize, &Vec<f32>)| {
+        let own = product(pair, pair);
+        let nearer = |(other, vectors): &(usize, &Vec<f32>)| {
+            let found = product(pair, vectors);
+            found > own || (found == own && *other < at)
+        };
+        1 + pairs.iter().enumerate().filter(nearer).count()
+    };
+    pairs.iter().enumerate().map(rank).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prototypes_are_shared_out_in_equal_parts() {
+        // All rows want the first column, the second row the most.
+        let mut values = vec![1.0, 0.2, 0.0, 1.2, 0.0, 0.1, 1.0, 0.0, 0.3];
+        shared_out(&mut values, 3, 0.2);
+        let row = |at: usize| values[3 * at..3 * at + 3].iter().sum::<f32>();
+        let column = |at: usize| values.iter().skip(at).step_by(3).sum::<f32>();
+        for at in 0..3 {
+            assert!((row(at) - 1.0).abs() < 1e-6, "row {at} of {values:?}");
+            assert!((column(at) - 1.0).abs() < 0.05, "column {at} of {values:?}");
+        }
+        assert!(values[3] > 0.8 && values[1] > 0.5 && values[8] > 0.5, "{values:?}");
+    }
+
+    #[test]
+    fn a_view_is_found_if_no_other_picture_is_nearer_and_of_equals_the_first_is() {
+        let pair = |first: f32, second: f32| {
+            vec![first.cos(), first.sin(), second.cos(), second.sin()]
+        };
+        assert_eq!(ranks(&[pair(0.0, 0.1), pair(1.0, 1.2), pair(1.15, 2.0)]), [1, 1, 3]);
+        assert_eq!(ranks(&[pair(0.5, 0.5), pair(0.5, 0.5), pair(0.5, 0.5)]), [1, 2, 3]);
     }
 }
