@@ -12,7 +12,8 @@ use crate::nn::ops::{self, Activation};
 use crate::record::Prediction;
 use crate::registry::{Judgement, NoTap, Target};
 use crate::score::Verdict;
-use crate::train::loader::{self, Batch, Drawn, TextSpec};
+use crate::train::loader::{self, Batch, Drawn};
+use crate::train::sequence::TextSpec;
 use crate::train::taught::{self, Taught};
 
 /// What is measured.
