@@ -70,7 +70,8 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     }
     let (graph, base) = trained::experiment(&run, registry)?;
     let text = lab::asked(&graph, &base).map_err(Failure::running)?;
-    let model = model::build(&graph, &Dev::default()).map_err(Failure::running)?;
+    let model =
+        model::build(&graph, &Dev::open().map_err(Failure::running)?).map_err(Failure::running)?;
     run.load(&graph, &base, &model).map_err(Failure::running)?;
     let longest = graph.benchmarks.iter().map(|one| one.plugin.max_new_tokens()).max();
     let generation = arguments.generation(graph.generation)?;

@@ -85,6 +85,10 @@ impl Crew<'_> {
     /// # Errors
     /// No workers, or no threads.
     pub fn new(how: &How, jobs: usize, force: bool) -> Result<Crew<'_>, Failure> {
+        if Dev::is_card() && jobs > 1 {
+            let text = format!("--jobs {jobs}: a card computes one trial at a time; leave it out");
+            return Err(Failure::Input(text));
+        }
         Ok(Crew { how, jobs, threads: threads(how, jobs)?, force })
     }
 
@@ -114,7 +118,8 @@ impl Crew<'_> {
         }
         let stop = on_interrupt()?;
         let features = (self.how.feature_cache.max(0.0) * f64::from(1 << 30)) as u64;
-        let lab = Lab::new(&self.how.out, Dev::default(), self.force).with_feature_limit(features);
+        let dev = Dev::open().map_err(Failure::running)?;
+        let lab = Lab::new(&self.how.out, dev, self.force).with_feature_limit(features);
         let queue = Queue::new(tasks, searches);
         let screen = Screen::new(self.jobs > 1);
         let work = || {

@@ -48,7 +48,8 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     };
     one.complete()?;
     let files = Files::open(&arguments.inputs).map_err(Failure::input)?;
-    let model = model::build(&one.graph, &Dev::default()).map_err(Failure::running)?;
+    let model = model::build(&one.graph, &Dev::open().map_err(Failure::running)?)
+        .map_err(Failure::running)?;
     let inputs = trace::inputs(&one.graph, &model, &files).map_err(Failure::input)?;
     load(&one, &model, arguments)?;
     let found = trace::trace(&one.graph, &model, &inputs, arguments.all);

@@ -204,7 +204,8 @@ fn row_wise(s: &Settings) {
     op(s, "rms_norm", &[&[3072, 192], &[192]], &[], &|x| ops::rms_norm(&x[0], &x[1], 1e-5));
     let (cos, sin): (Vec<_>, Vec<_>) =
         numbers(3, 96 * 24).iter().map(|a| (a.cos(), a.sin())).unzip();
-    op(s, "rotary", &[&[32, 96, 4, 48]], &[], &|x| ops::rotary(&x[0], &cos, &sin));
+    let angles = ops::Angles::new(cos, sin, 24).unwrap();
+    op(s, "rotary", &[&[32, 96, 4, 48]], &[], &|x| ops::rotary(&x[0], &angles));
     let ids: Vec<_> = (0..1024).map(|i| i * 7 % 512).collect();
     op(s, "embedding", &[&[512, 192]], &[], &|x| ops::embedding(&x[0], &ids));
     op(s, "concat", &[&[32, 64, 128], &[32, 64, 128]], &[], &|x| ops::concat(&[&x[0], &x[1]], 2));

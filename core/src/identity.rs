@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::features::FeatureCache;
 use crate::graph::{Graph, Source, Stage};
 use crate::spec::Weights;
+use crate::tensor::Precision;
 use crate::weights::{Files, WeightsError};
 
 /// Raised when the same configuration comes to give other numbers.
@@ -52,13 +53,18 @@ fn feed(hasher: &mut blake3::Hasher, value: &Value) {
 /// What a model is before its first stage: its nodes, its seed, its tokenizer's fingerprint, and the
 /// identities of the weights that nodes start from (by node id).
 pub fn start(graph: &Graph, tokenizer: &str, weights: &[(String, Value)]) -> Value {
-    json!({
+    let mut start = json!({
         "engine": ENGINE,
         "seed": graph.seed,
         "graph": nodes(graph),
         "tokenizer": tokenizer,
         "weights": weights.iter().map(|(id, weights)| json!([id, weights])).collect::<Vec<_>>(),
-    })
+    });
+    // A field that came later leaves the identities of those who don't use it alone.
+    if graph.precision != Precision::F32 {
+        start["precision"] = json!(graph.precision);
+    }
+    start
 }
 
 /// What a stage is, given the fingerprint of its data, the identity of the stage before it, and

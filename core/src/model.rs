@@ -26,6 +26,9 @@ pub enum ModelError {
         /// The experiment.
         experiment: String,
     },
+    /// There is no device.
+    #[error(transparent)]
+    Device(TensorError),
     /// The device has no room, or a plugin broke its promise.
     #[error("node `{node}`: {error}")]
     Build {
@@ -162,6 +165,8 @@ pub struct Model {
 /// # Errors
 /// The device has no room.
 pub fn build(graph: &Graph, dev: &Dev) -> std::result::Result<Model, ModelError> {
+    let dev = &dev.at(graph.precision);
+    dev.prepare().map_err(ModelError::Device)?;
     let mut model = Model {
         nodes: Vec::new(),
         images: Vec::new(),
@@ -177,7 +182,8 @@ pub fn build(graph: &Graph, dev: &Dev) -> std::result::Result<Model, ModelError>
         };
         let inputs = node.inputs.iter().filter_map(position).collect();
         let injector = graph.injector(index).and_then(place);
-        let mut store = Store::new(dev, seed::derive(graph.seed, &node.id));
+        let settled = (0..node.params.len()).map(|param| graph.settles(index, param)).collect();
+        let mut store = Store::new(dev, seed::derive(graph.seed, &node.id)).settling(settled);
         let module = build_module(graph, index, &mut store, &mut model.images)
             .map_err(|error| ModelError::Build { node: node.id.clone(), error })?;
         let params = store.into_params();

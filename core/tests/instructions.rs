@@ -115,7 +115,7 @@ fn attentions(b: usize, s: &mut Sizes) -> Vec<Case> {
         all.push(case(&format!("rotary {layout:?}"), &[&[b, n, 3, even]], move |x| {
             let angles: Vec<f32> = (0..n * even / 2).map(|i| i as f32 * 0.1).collect();
             let (cos, sin): (Vec<_>, Vec<_>) = angles.iter().map(|a| (a.cos(), a.sin())).unzip();
-            ops::rotary_with(&x[0], &cos, &sin, layout)
+            ops::rotary_with(&x[0], &ops::Angles::new(cos, sin, even / 2)?, layout)
         }));
     }
     all
@@ -164,7 +164,7 @@ fn run(case: &Case) -> Vec<Vec<f32>> {
     let out = (case.op)(&inputs).unwrap_or_else(|error| panic!("{}: {error}", case.name));
     let mut grads = out.backward_from(random(out.shape(), 99).host().to_vec()).unwrap();
     let mut all = vec![out.host().to_vec()];
-    all.extend(inputs.iter().map(|x| grads.take(x.slot().unwrap()).unwrap_or_default()));
+    all.extend(inputs.iter().map(|x| grads.take_host(x.slot().unwrap()).unwrap_or_default()));
     all
 }
 

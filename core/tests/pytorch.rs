@@ -88,8 +88,8 @@ fn run(fixture: &Fixture, case: &str, x: &[Tensor]) -> Result<Tensor> {
         "rotary" => {
             let layout =
                 if detail == "Half" { RotaryLayout::Half } else { RotaryLayout::Interleaved };
-            let angles = ["rotary.cos", "rotary.sin"].map(|name| fixture.get(name).unwrap());
-            ops::rotary_with(&x[0], &angles[0].host(), &angles[1].host(), layout)
+            let [cos, sin] = ["rotary.cos", "rotary.sin"].map(|name| fixture.get(name).unwrap());
+            ops::rotary_with(&x[0], &ops::Angles { cos, sin }, layout)
         }
         "cross_entropy" => {
             let targets: Vec<_> = (0..6).map(|i| (2 * i, 3 * i as u32)).collect();
@@ -146,7 +146,7 @@ fn values_and_gradients_are_pytorchs() {
         let mut grads = ops::matmul(&row, &grad).unwrap().backward().unwrap();
         for (i, input) in inputs.iter().enumerate() {
             let what = format!("{case}/d.{i}");
-            let found = grads.take(input.slot().unwrap()).unwrap();
+            let found = grads.take_host(input.slot().unwrap()).unwrap();
             close(&what, &found, &fixture.get(&what).unwrap().host(), 5e-6);
         }
     }

@@ -61,7 +61,7 @@ fn bits(
     assert!(tape.is_empty(), "the tape keeps operations");
     let mut all = vec![out.host().to_vec()];
     let slots = params.iter().map(Param::slot).chain(input.slot());
-    all.extend(slots.filter_map(|slot| grads.take(slot)));
+    all.extend(slots.filter_map(|slot| grads.take_host(slot)));
     (operations, all.iter().map(|x| x.iter().map(|x| x.to_bits()).collect()).collect())
 }
 

@@ -104,7 +104,7 @@ fn the_other_expert_changes_the_encoder_and_a_gradient_reaches_all_three() {
         let mut grads = seen.backward_from(weights).unwrap();
         for node in &model.nodes {
             for param in &node.params {
-                let gradient = param.tensor().slot().and_then(|slot| grads.take(slot));
+                let gradient = param.tensor().slot().and_then(|slot| grads.take_host(slot));
                 let name = format!("{} of {} while {trained} trains", param.name(), node.id);
                 match &node.id {
                     id if id == trained => {

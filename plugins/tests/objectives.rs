@@ -136,10 +136,10 @@ fn hold(case: &Case, text: &str, width: usize) -> (Box<dyn Objective>, Vec<Param
     let loss = module.loss(seen).unwrap().expect("a loss");
     case.close("loss", &loss.host(), &case.tensor("loss").host());
     let mut grads = loss.backward().unwrap();
-    let found = grads.take(slot).expect("a gradient of the features");
+    let found = grads.take_host(slot).expect("a gradient of the features");
     case.close("features", &found, &case.tensor("grad/features").host());
     for param in params.iter().filter(|param| !param.is_buffer()) {
-        let found = grads.take(param.slot()).unwrap_or_else(|| panic!("{}", param.name()));
+        let found = grads.take_host(param.slot()).unwrap_or_else(|| panic!("{}", param.name()));
         case.close(param.name(), &found, &case.tensor(&format!("grad/{}", param.name())).host());
     }
     (module, params)

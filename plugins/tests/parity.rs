@@ -272,12 +272,12 @@ fn differences(bundle: &Bundle, path: &Path) -> Vec<String> {
     let mut grads = run.main.backward_from(cotangent).expect("a backward pass");
     let noise = NOISE * group(bundle, "grads/").map(|(.., g)| largest(g)).fold(0.0, f32::max);
     for param in &params {
-        let found = grads.take(param.slot()).unwrap_or_default();
+        let found = grads.take_host(param.slot()).unwrap_or_default();
         compare(&format!("grads/{}", param.name()), param.shape(), &found, noise);
     }
     for (name, leaf) in &run.leaves {
         let Some(slot) = leaf.slot() else { continue };
-        let found = grads.take(slot).unwrap_or_default();
+        let found = grads.take_host(slot).unwrap_or_default();
         compare(&format!("grads/inputs/{name}"), leaf.shape(), &found, noise);
     }
     let seen = |name: &str| {

@@ -113,7 +113,7 @@ fn the_gradient_of_the_questions_embeddings_agrees_with_finite_differences() {
     let differences = 8.0 * (at(step) - at(-step)) - (at(2.0 * step) - at(-2.0 * step));
     let numeric = differences / (12.0 * f64::from(step));
     text.set_tape(&Tape::recording());
-    let gradient = run().backward_from(r.clone()).unwrap().take(text.slot()).unwrap();
+    let gradient = run().backward_from(r.clone()).unwrap().take_host(text.slot()).unwrap();
     let exact: f64 = gradient.iter().zip(&direction).map(|(g, d)| f64::from(g * d)).sum();
     let norm = gradient.iter().map(|g| f64::from(g * g)).sum::<f64>().sqrt();
     assert!(norm > 0.0 && (numeric - exact).abs() / norm < 5e-3, "{numeric}, {exact}, {norm}");
@@ -210,7 +210,7 @@ fn the_tokens_of_the_first_questions_of_a_batch_are_what_learns() {
     table.set_tape(&Tape::recording());
     let seen = frozen.see(&model, &mut batch).unwrap().unwrap();
     let weights = random(seen.shape(), 9).host().into_owned();
-    let gradient = seen.backward_from(weights).unwrap().take(table.slot()).unwrap();
+    let gradient = seen.backward_from(weights).unwrap().take_host(table.slot()).unwrap();
     let moved = |(id, row): (usize, &[f32])| row.iter().any(|g| *g != 0.0).then_some(id as u32);
     let moved: BTreeSet<u32> = gradient.chunks(8).enumerate().filter_map(moved).collect();
     assert_eq!(moved, asked.into_iter().flatten().collect());

@@ -400,7 +400,7 @@ fn every_trained_parameter_gets_a_gradient_and_a_frozen_one_none() {
         let ones = random(out.shape(), 9).host().into_owned();
         let mut grads = out.backward_from(ones).expect(text);
         for param in &built.params {
-            let gradient = grads.take(param.slot());
+            let gradient = grads.take_host(param.slot());
             if param.is_buffer() {
                 assert!(gradient.is_none(), "{text}: a gradient for {}", param.name());
                 continue;
@@ -414,7 +414,7 @@ fn every_trained_parameter_gets_a_gradient_and_a_frozen_one_none() {
         if out.records() {
             let ones = vec![1.0; out.len()];
             let mut grads = out.backward_from(ones).expect(text);
-            assert!(grads.take(first.slot()).is_none(), "{text}: a frozen gradient");
+            assert!(grads.take_host(first.slot()).is_none(), "{text}: a frozen gradient");
         }
     }
 }
@@ -464,7 +464,7 @@ fn gradients_agree_with_finite_differences() {
         let (mut exact, mut squares) = (0.0, 0.0);
         let params = built.params.iter().zip(&directions);
         for (param, direction) in params.filter(|(param, _)| !param.is_buffer()) {
-            let gradient = grads.take(param.slot()).expect("a gradient");
+            let gradient = grads.take_host(param.slot()).expect("a gradient");
             exact += gradient.iter().zip(direction).map(|(g, d)| f64::from(g * d)).sum::<f64>();
             squares += gradient.iter().map(|g| f64::from(g * g)).sum::<f64>();
         }

@@ -165,7 +165,8 @@ fn packed_features_and_their_gradients_are_llava_nexts() {
         let node = model.nodes.iter().find(|node| node.id == id).expect(id);
         for param in &node.params {
             let name = format!("{}{}", prefix.replace("weights", "grads"), param.name());
-            let found = grads.take(param.slot()).unwrap_or_else(|| panic!("no gradient of {name}"));
+            let found =
+                grads.take_host(param.slot()).unwrap_or_else(|| panic!("no gradient of {name}"));
             // A key's bias moves every score alike: its gradient is noise around zero.
             if !name.contains("k_proj.bias") {
                 let (_, expected) =

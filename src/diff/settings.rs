@@ -104,6 +104,7 @@ fn of_plan(plan: &RunPlan) -> Value {
         "nodes": nodes(start),
         "template": identity["template"],
         "max_length": identity["max_length"],
+        "precision": start.get("precision").cloned().unwrap_or_else(|| json!("F32")),
         "generate": identity.get("generation").cloned().unwrap_or_else(|| json!("Greedy")),
     });
     let (mut stages, mut sources, mut evaluate) = (Map::new(), Map::new(), Map::new());

@@ -4,9 +4,10 @@
 
 pub mod network;
 
-use eagle_core::nn::kernels::{self, AdamW};
+use eagle_core::nn::device;
+use eagle_core::nn::kernels::AdamW;
 use eagle_core::nn::ops::{self, Row};
-use eagle_core::tensor::{Dev, Grads, Param, Result, Tape, Tensor};
+use eagle_core::tensor::{Buffer, Dev, Grads, Param, Result, Tape, Tensor, buffer};
 use network::Network;
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
@@ -123,7 +124,7 @@ impl Builder<'_> {
 pub struct Training {
     network: Network,
     trained: Vec<Param>,
-    moments: Vec<[Vec<f32>; 2]>,
+    moments: Vec<[Buffer; 2]>,
     image: Tensor,
     rows: Vec<Row>,
     targets: Vec<(usize, u32)>,
@@ -150,7 +151,8 @@ impl Training {
         };
         let labels = bundle.get("labels").1;
         let place = |i: usize| (i / text * (visual + text) + visual + i % text, labels[i] as u32);
-        let moments = b.trained.iter().map(|p| [vec![0.0; p.len()], vec![0.0; p.len()]]).collect();
+        let zeros = |p: &Param| [buffer::zeros(p.len()), buffer::zeros(p.len())];
+        let moments = b.trained.iter().map(zeros).collect();
         Training {
             network,
             trained: b.trained,
@@ -189,7 +191,7 @@ impl Training {
         let rule = AdamW { lr, beta1, beta2, eps, weight_decay: 0.0, step: self.step };
         for (param, [m, v]) in self.trained.iter().zip(&mut self.moments) {
             let gradient = grads.take(param.slot()).expect("a gradient");
-            param.update(|values| kernels::adamw(values, &gradient, m, v, &rule, 1.0));
+            param.change(|values| device::adamw(values, &gradient, m, v, &rule, 1.0));
         }
     }
 }

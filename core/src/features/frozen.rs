@@ -88,13 +88,17 @@ impl Frozen {
                 shapes.extend(promise.shape.pyramid.iter().map(|&(h, w, c)| vec![h, w, c]));
             }
             let values = shapes.iter().map(|shape| shape.iter().product::<usize>()).sum();
-            let what = json!({
+            let mut what = json!({
                 "encoder": promise.identity,
                 "weights": weights(module),
                 "data": fingerprint,
                 "precision": precision,
                 "shapes": shapes,
             });
+            // What a card computes has other bits.
+            if cfg!(feature = "card") {
+                what["computed"] = json!(["card", model.dev().precision()]);
+            }
             let slots = 2 * samples * tiles;
             let shelf = shelves.open(&identity::hash(&what), &what, (slots, values), precision)?;
             let grid = promise.shape.grid;

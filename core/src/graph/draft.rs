@@ -162,6 +162,7 @@ pub(super) fn finish(
         held_out: exams.held_out,
         template,
         generation: draft.experiment.generate,
+        precision: draft.experiment.precision,
         sources,
         absent: draft.absent.clone(),
         missing: draft.missing.clone(),

@@ -33,6 +33,7 @@ use crate::registry::{
     BenchmarkConfig, Cost, DatasetConfig, Kind, MapShape, Plugin, Registry, TokensShape,
 };
 use crate::spec::{Experiment, File, Generation, Problem, StageSpec, Weights};
+use crate::tensor::Precision;
 use crate::text::Template;
 
 /// Where an experiment's file lies.
@@ -69,6 +70,8 @@ pub struct Graph {
     pub template: Template,
     /// How the answers are written.
     pub generation: Generation,
+    /// In which numbers the model computes.
+    pub precision: Precision,
     /// The experiments whose weights it starts from, by their paths as written.
     pub sources: BTreeMap<PathBuf, Arc<Graph>>,
     /// Weights and tokenizers that are named and not there, at their places: to know what the

@@ -9,6 +9,12 @@ use crate::data::tiles::{Tiles, VisualTokens};
 use crate::registry::{LlmConfig, MapShape, Plugin, TokensShape};
 
 impl Graph {
+    /// Whether no stage trains parameter number `param` of a node, and its module doesn't change it.
+    pub fn settles(&self, node: NodeIndex, param: usize) -> bool {
+        let trained = self.stages.iter().any(|stage| stage.trains_param(node, param));
+        !trained && !self.dag[node].params[param].buffer
+    }
+
     /// The name by which `from` calls a source.
     pub fn source_name(&self, source: &Source) -> String {
         match source {

@@ -36,7 +36,7 @@ use crate::model::{Model, ModelError};
 use crate::record::{self, Manifest, RecordError, Status};
 use crate::schedule;
 use crate::spec::Generation;
-use crate::tensor::Dev;
+use crate::tensor::{Dev, DevError, Precision};
 use crate::train::TrainError;
 use crate::weights::WeightsError;
 pub use audit::{Audited, audit};
@@ -48,7 +48,7 @@ pub use observe::{Labels, Observer};
 use plan::RunPlan;
 pub use trained::{Trained, TrainedError};
 pub use trouble::Part;
-use trouble::{caught, claim, fits, forget, note};
+use trouble::{advised, caught, claim, computes, fits, forget, note};
 use work::Work;
 
 /// Why an experiment stopped.
@@ -108,6 +108,22 @@ pub enum LabError {
         needs: u64,
         /// The machine's bytes, if they are too few in any case.
         has: Option<u64>,
+    },
+    /// A precision that this build's device doesn't compute in.
+    #[error("`precision: {precision:?}` can't run here: {why}")]
+    Precision {
+        /// The precision.
+        precision: Precision,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The card failed, or has no room.
+    #[error("the device failed: {error}{advice}")]
+    Device {
+        /// What it says.
+        error: DevError,
+        /// What would fit, if that is the matter.
+        advice: String,
     },
     /// A bug of a plugin, or ours.
     #[error(
@@ -214,6 +230,7 @@ impl<'a> Lab<'a> {
         manifest.write(&folder)?;
         let mut noting = Noting::new(watch, &folder);
         let result = caught(|| self.work(&work, &exams, &folder, &mut manifest, &mut noting));
+        let result = result.map_err(|error| advised(error, graph));
         drop(noting);
         if let Err(LabError::Busy { what }) = result {
             return Ok(Ending::Busy(what));
@@ -249,6 +266,7 @@ impl<'a> Lab<'a> {
         manifest: &mut Manifest,
         watch: &mut dyn Observer,
     ) -> Result<bool, LabError> {
+        computes(work.graph)?;
         fits(work.graph)?;
         stages::check_data(work, self.force)?;
         exams.check(work.graph)?;

@@ -105,5 +105,6 @@ pub fn described(schedule: &Schedule) -> Value {
         "forward_flops": schedule.forward_flops(),
         "flops_per_sample": schedule.flops_per_sample(),
         "peak_bytes": schedule.peak_bytes(),
+        "card_bytes": schedule.card_memory(),
     })
 }

@@ -11,6 +11,8 @@ use crate::graph::Graph;
 use crate::identity;
 use crate::nn::kernels::memory::OutOfMemory;
 use crate::record::{self, Manifest, RecordError, Status};
+use crate::schedule;
+use crate::tensor::{Dev, DevError, is_memory};
 
 /// What one process at a time works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,15 +39,59 @@ pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, LabError>) -> Result<T,
         if let Some(OutOfMemory { bytes }) = panic.downcast_ref() {
             return Err(LabError::Memory { what: "a tensor", needs: *bytes as u64, has: None });
         }
+        let panic = match panic.downcast::<DevError>() {
+            Ok(error) => return Err(LabError::Device { error: *error, advice: String::new() }),
+            Err(panic) => panic,
+        };
         let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
         let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
         Err(LabError::Panic { said: said.unwrap_or_else(|| "it doesn't say why".to_owned()) })
     })
 }
 
+/// Fails where this build's device doesn't compute as the experiment says.
+pub(super) fn computes(graph: &Graph) -> Result<(), LabError> {
+    let precision = graph.precision;
+    precision.fault().map_or(Ok(()), |why| Err(LabError::Precision { precision, why }))
+}
+
+/// The error with what would fit, where the device is the card and has no room.
+pub(super) fn advised(error: LabError, graph: &Graph) -> LabError {
+    let (error, total) = match (error, Dev::memory()) {
+        (LabError::Device { error, .. }, Some((_, total))) if is_memory(&error) => (error, total),
+        (error, _) => return error,
+    };
+    let stages = (0..graph.stages.len()).map(|stage| {
+        let plan = schedule::plan(graph, stage);
+        let needs = schedule::bytes(plan.card_memory().total());
+        format!("\n  stage `{}`: estimated at {needs}; {}", plan.stage, plan.fitting(total))
+    });
+    LabError::Device { error, advice: stages.collect() }
+}
+
+/// Fails where a stage's weights, gradients and moments are more than the card has.
+fn fits_card(graph: &Graph, total: u64) -> Result<(), LabError> {
+    for stage in 0..graph.stages.len() {
+        let plan = schedule::plan(graph, stage);
+        let needs = plan.state_bytes();
+        if needs > total {
+            let what = "a stage's weights, gradients and moments";
+            return Err(LabError::Memory { what, needs, has: Some(total) });
+        }
+        if plan.card_memory().total() > total {
+            let advice = plan.fitting(total);
+            tracing::warn!(stage = plan.stage, "may not fit on the card: {advice}");
+        }
+    }
+    Ok(())
+}
+
 /// Fails where the parameters alone are more than the machine has: what the system promises and
 /// doesn't have ends the process, and not the run.
 pub(super) fn fits(graph: &Graph) -> Result<(), LabError> {
+    if let Some((_, total)) = Dev::memory() {
+        return fits_card(graph, total);
+    }
     let parameters = graph
         .dag
         .node_weights()

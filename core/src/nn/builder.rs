@@ -83,6 +83,8 @@ pub struct Store {
     dev: Dev,
     seed: u64,
     allocate: bool,
+    /// Which parameters are never trained, by their number.
+    settled: Vec<bool>,
     shapes: Vec<ParamShape>,
     params: Vec<Param>,
 }
@@ -90,7 +92,21 @@ pub struct Store {
 impl Store {
     /// A store that allocates and initialises.
     pub fn new(dev: &Dev, seed: u64) -> Store {
-        Store { dev: dev.clone(), seed, allocate: true, shapes: Vec::new(), params: Vec::new() }
+        Store {
+            dev: dev.clone(),
+            seed,
+            allocate: true,
+            settled: Vec::new(),
+            shapes: Vec::new(),
+            params: Vec::new(),
+        }
+    }
+
+    /// The same, where the parameters of these numbers are never trained: they need no more room than
+    /// operations on them do.
+    #[must_use]
+    pub fn settling(self, settled: Vec<bool>) -> Store {
+        Store { settled, ..self }
     }
 
     /// A store that only notes names and shapes: to count a 13B model in a millisecond.
@@ -99,6 +115,7 @@ impl Store {
             dev: Dev::default(),
             seed: 0,
             allocate: false,
+            settled: Vec::new(),
             shapes: Vec::new(),
             params: Vec::new(),
         }
@@ -173,6 +190,9 @@ impl Builder<'_> {
             return Param::new(&self.store.dev, &name, Vec::new(), &[0]);
         }
         let param = Param::new(&self.store.dev, &name, values(), shape)?;
+        if self.store.settled.get(self.store.params.len()) == Some(&true) {
+            param.settle();
+        }
         let param = if self.buffers { param.into_buffer() } else { param };
         self.store.params.push(param.clone());
         Ok(param)

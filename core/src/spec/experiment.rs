@@ -2,9 +2,10 @@
 
 use super::form::{Form, Known};
 use super::syntax::Value;
-use super::values::{Place, name, option, seed, text, texts};
+use super::values::{Place, choice, name, option, seed, text, texts};
 use super::{Generation, PluginSpec, Problem, Span, Spanned, StageSpec, Weights};
 use crate::data::tiles::Tiles;
+use crate::tensor::Precision;
 use crate::text::Template;
 
 /// An experiment as it was typed.
@@ -24,6 +25,8 @@ pub struct Experiment {
     pub template: Option<Template>,
     /// How the answers to the benchmarks are written.
     pub generate: Generation,
+    /// In which numbers the model computes.
+    pub precision: Precision,
     /// The whole `Experiment(…)`.
     pub span: Span,
     /// Fields whose error `read` has reported; empty in what `parse` returns.
@@ -88,6 +91,18 @@ const EXPERIMENT: &[Known] = &[
         example: "generate: Sample(temperature: 0.2)",
         means: "how they are answered",
     },
+    Known {
+        name: "precision",
+        example: "precision: Bf16",
+        means: "in which numbers the model computes",
+    },
+];
+
+const PRECISIONS: &[(&str, Precision)] = &[
+    ("F32", Precision::F32),
+    ("Tf32", Precision::Tf32),
+    ("Bf16", Precision::Bf16),
+    ("F16", Precision::F16),
 ];
 
 const NODE: &[Known] = &[
@@ -109,6 +124,7 @@ pub(super) fn read(root: &Value, source: &str, problems: &mut Vec<Problem>) -> E
     let seed = form.optional("seed", seed);
     let template = form.optional("template", super::stage::template);
     let generate = form.or("generate", super::generation::read, Generation::Greedy);
+    let precision = form.or("precision", choice(PRECISIONS), Precision::default());
     let nodes = form.required("nodes", |place: &Place<'_>| {
         place.list("a list of nodes", "[(id: \"clip\", …), …]").map(<[Value]>::to_vec)
     });
@@ -131,7 +147,7 @@ pub(super) fn read(root: &Value, source: &str, problems: &mut Vec<Problem>) -> E
     problems.extend(more);
     let span = root.span.clone();
     let seed = seed.unwrap_or(0);
-    Experiment { name, seed, nodes, stages, evaluate, template, generate, span, broken }
+    Experiment { name, seed, nodes, stages, evaluate, template, generate, precision, span, broken }
 }
 
 fn node(value: &Value, source: &str, problems: &mut Vec<Problem>) -> NodeSpec {

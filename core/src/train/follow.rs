@@ -1,25 +1,24 @@
 //! The loss of a step: of an LLM per target token, of objectives per target of each.
 
+use super::Job;
 use super::loader::Batch;
-use crate::features::Frozen;
 use crate::graph::Stage;
 use crate::model::{Model, SeeError, Teaches};
 use crate::nn::ops;
 use crate::registry::{NoTap, Seen};
 use crate::tensor::{Grads, Tensor};
 
-/// The mean loss over all micro-batches, and its gradients. `progress` is the share of the steps
-/// that are done.
+/// The mean loss over all micro-batches, and the gradients of `scale` times it. `progress` is the
+/// share of the steps that are done.
 pub(super) fn forward_backward(
-    model: &Model,
-    stage: &Stage,
-    frozen: &Frozen,
+    job: &Job<'_>,
     batches: &mut [Batch],
     progress: f64,
+    scale: f32,
 ) -> Result<(f64, Grads), SeeError> {
-    match followed(model, stage)[..] {
-        [] => answers(model, frozen, batches),
-        ref followed => lessons(model, followed, frozen, batches, progress),
+    match followed(job.model, job.stage)[..] {
+        [] => answers(job, batches, scale),
+        ref followed => lessons(job, followed, batches, progress, scale),
     }
 }
 
@@ -30,11 +29,8 @@ pub(super) fn followed<'a>(model: &'a Model, stage: &Stage) -> Vec<Teaches<'a>> 
 }
 
 /// An LLM's: the mean cross-entropy per target token.
-fn answers(
-    model: &Model,
-    frozen: &Frozen,
-    batches: &mut [Batch],
-) -> Result<(f64, Grads), SeeError> {
+fn answers(job: &Job<'_>, batches: &mut [Batch], scale: f32) -> Result<(f64, Grads), SeeError> {
+    let (model, frozen) = (job.model, &job.frozen);
     let targets: usize = batches.iter().map(|batch| batch.targets.len()).sum();
     let mut grads = Grads::default();
     let mut sum = 0.0;
@@ -45,19 +41,20 @@ fn answers(
         let loss = ops::cross_entropy(&hidden, &head, &batch.targets)?;
         sum += value(&loss);
         drop((visual, hidden));
-        loss.backward_into(1.0 / targets as f32, &mut grads)?;
+        loss.backward_into(scale / targets as f32, &mut grads)?;
     }
     Ok((sum / targets.max(1) as f64, grads))
 }
 
 /// The sum over the objectives of each one's mean per target.
 fn lessons(
-    model: &Model,
+    job: &Job<'_>,
     followed: &[Teaches<'_>],
-    frozen: &Frozen,
     batches: &mut [Batch],
     progress: f64,
+    scale: f32,
 ) -> Result<(f64, Grads), SeeError> {
+    let (model, frozen) = (job.model, &job.frozen);
     let count = |at: usize| {
         let targets = batches.iter().flat_map(|batch| batch.lessons.get(at)).flatten();
         targets.map(|target| target.count).sum::<f64>().max(1.0)
@@ -86,7 +83,7 @@ fn lessons(
         drop(features);
         if let Some(whole) = whole.filter(Tensor::records) {
             sum += value(&whole);
-            whole.backward_into(1.0, &mut grads)?;
+            whole.backward_into(scale, &mut grads)?;
         }
     }
     Ok((sum, grads))

@@ -10,6 +10,7 @@ pub mod grouped;
 pub mod loader;
 pub mod optimizer;
 pub mod order;
+pub mod scaling;
 pub mod sequence;
 pub mod taught;
 
@@ -31,7 +32,7 @@ use checkpoint::Checkpoint;
 use follow::forward_backward;
 use grouped::Grouping;
 use loader::{Batch, Lesson, Source};
-use optimizer::Optimizer;
+use optimizer::{Optimizer, Update};
 use order::Order;
 
 /// Why a stage stopped.
@@ -197,7 +198,7 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
         totals.waited += asked.elapsed().as_secs_f64();
         let samples = sample_names(&batches);
         let (loss, mut grads) =
-            forward_backward(job.model, job.stage, &job.frozen, &mut batches, progress(step))?;
+            forward_backward(job, &mut batches, progress(step), optimizer.loss_scale())?;
         let broken = |what, value| TrainError::NonFinite {
             what,
             step: step + 1,
@@ -209,7 +210,7 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
             return Err(broken("loss", loss));
         }
         let update = optimizer.update(&mut grads, step);
-        if !update.norm.is_finite() {
+        if !update.norm.is_finite() && !update.left_out {
             return Err(broken("gradient norm", update.norm));
         }
         for teaches in &followed {
@@ -218,10 +219,7 @@ pub fn run(job: &Job<'_>, watch: &mut dyn Watch) -> Result<(Outcome, Totals), Tr
         }
         totals.count(step + 1, &batches, before.seconds + sitting.elapsed().as_secs_f64());
         totals.features = before.features + job.frozen.recall();
-        metrics.write(
-            step + 1,
-            &[("loss", loss), ("lr", update.lr), ("gradient-norm", update.norm)],
-        )?;
+        metrics.write(step + 1, &measured(loss, &update))?;
         let seen = batches.iter().map(|batch| batch.ids.len()).sum();
         watch.step(&Step { step: step + 1, steps, samples: seen, loss });
         let stopping = watch.stop() && step + 1 < steps;
@@ -254,6 +252,13 @@ fn order(job: &Job<'_>) -> Result<Order, DataError> {
     let dataset = &job.dataset;
     let words = (0..dataset.len()).into_par_iter().map(|index| dataset.words(index));
     Ok(order.grouped(grouping, words.collect::<Result<Vec<i32>, DataError>>()?))
+}
+
+/// What a step is recorded by. One that was left out has no gradient.
+fn measured(loss: f64, update: &Update) -> Vec<(&'static str, f64)> {
+    let norm = (!update.left_out).then_some(("gradient-norm", update.norm));
+    let scale = update.loss_scale.map(|scale| ("loss-scale", f64::from(scale)));
+    [("loss", loss), ("lr", update.lr)].into_iter().chain(norm).chain(scale).collect()
 }
 
 fn sample_names(batches: &[Batch]) -> String {

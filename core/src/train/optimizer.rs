@@ -6,11 +6,16 @@
 
 use std::collections::BTreeMap;
 
+use super::scaling::LossScale;
 use crate::graph::Stage;
 use crate::model::Model;
-use crate::nn::kernels::{self, AdamW};
+use crate::nn::device;
+use crate::nn::kernels::AdamW;
 use crate::spec::{Schedule, StageSpec};
-use crate::tensor::{Grads, Param};
+use crate::tensor::{Buffer, Grads, Param, Values, buffer};
+
+/// What a checkpoint calls the loss scale.
+const SCALE: &str = "loss-scale";
 
 struct Trained {
     name: String,
@@ -18,7 +23,7 @@ struct Trained {
     lr: f64,
     decay: f64,
     /// First and second moment.
-    moments: [Vec<f32>; 2],
+    moments: [Buffer; 2],
 }
 
 /// The optimiser of one stage.
@@ -28,6 +33,8 @@ pub struct Optimizer {
     buffers: Vec<(String, Param)>,
     recipe: StageSpec,
     steps: usize,
+    /// Of a model that computes in f16.
+    scale: Option<LossScale>,
 }
 
 /// What an update did.
@@ -37,6 +44,10 @@ pub struct Update {
     pub lr: f64,
     /// The global norm of the gradient, before clipping.
     pub norm: f64,
+    /// How many times the loss counted, where it is scaled.
+    pub loss_scale: Option<f32>,
+    /// Whether a gradient overflowed in f16, so that nothing was changed.
+    pub left_out: bool,
 }
 
 impl Optimizer {
@@ -48,31 +59,43 @@ impl Optimizer {
             param: param.clone(),
             lr,
             decay: if param.shape().len() > 1 { recipe.weight_decay } else { 0.0 },
-            moments: [vec![0.0; param.len()], vec![0.0; param.len()]],
+            moments: [buffer::zeros(param.len()), buffer::zeros(param.len())],
         };
         let params = model.trained(stage).map(trained).collect();
         let buffer =
             |(node, param): (&str, &Param)| (format!("{node}/{}", param.name()), param.clone());
         let buffers = model.buffers(stage).map(buffer).collect();
-        Optimizer { params, buffers, recipe: recipe.clone(), steps }
+        let scaled = model.dev().precision().scales_loss();
+        let scale = scaled.then(LossScale::default);
+        Optimizer { params, buffers, recipe: recipe.clone(), steps, scale }
     }
 
-    /// Applies the gradients of update number `step` (from 0). A gradient that is not finite
-    /// changes nothing; the caller sees it in the norm.
+    /// How many times the loss must count in the gradients of the next update.
+    pub fn loss_scale(&self) -> f32 {
+        self.scale.map_or(1.0, LossScale::factor)
+    }
+
+    /// Applies the gradients of update number `step` (from 0), of a loss that counts
+    /// [`Optimizer::loss_scale`] times. A gradient that is not finite changes nothing; the caller
+    /// sees it in the norm.
     pub fn update(&mut self, grads: &mut Grads, step: usize) -> Update {
-        let gradients: Vec<Option<Vec<f32>>> =
+        let gradients: Vec<Option<Buffer>> =
             self.params.iter().map(|trained| grads.take(trained.param.slot())).collect();
-        let squares: f64 = gradients.iter().flatten().map(|g| kernels::sum_of_squares(g)).sum();
-        let norm = squares.sqrt();
+        let all: Vec<&Values> = gradients.iter().flatten().map(|g| -> &Values { g }).collect();
+        let squares: f64 = device::sums_of_squares(&all).into_iter().sum();
+        let (loss_scale, counted) = (self.scale.map(LossScale::factor), self.loss_scale());
+        let norm = squares.sqrt() / f64::from(counted);
         let factor = self.factor(step);
-        let update = Update { lr: self.recipe.lr * factor, norm };
+        let heard = self.scale.as_mut().is_some_and(|scale| scale.heard(norm.is_finite()));
+        let left_out = heard && !norm.is_finite();
+        let update = Update { lr: self.recipe.lr * factor, norm, loss_scale, left_out };
         if !norm.is_finite() {
             return update;
         }
         let scale = match self.recipe.clip {
             Some(clip) if norm > clip => clip / (norm + 1e-6),
             _ => 1.0,
-        };
+        } / f64::from(counted);
         for (trained, gradient) in self.params.iter_mut().zip(gradients) {
             let Some(gradient) = gradient else { continue };
             let rule = AdamW {
@@ -84,8 +107,8 @@ impl Optimizer {
                 step: step as u64 + 1,
             };
             let [m, v] = &mut trained.moments;
-            trained.param.update(|values| {
-                kernels::adamw(values, &gradient, m, v, &rule, scale as f32);
+            trained.param.change(|values| {
+                device::adamw(values, &gradient, m, v, &rule, scale as f32);
             });
         }
         update
@@ -110,15 +133,17 @@ impl Optimizer {
         let mut state = BTreeMap::new();
         for trained in &self.params {
             let shape = trained.param.shape().to_vec();
-            let value = trained.param.tensor().host().into_owned();
+            let value = trained.param.host();
             state.insert(format!("param/{}", trained.name), (shape.clone(), value));
-            let [m, v] = trained.moments.clone();
+            let [m, v] = trained.moments.each_ref().map(|m| buffer::to_host(m).into_owned());
             state.insert(format!("m/{}", trained.name), (shape.clone(), m));
             state.insert(format!("v/{}", trained.name), (shape, v));
         }
         for (name, buffer) in &self.buffers {
-            let value = buffer.tensor().host().into_owned();
-            state.insert(format!("buffer/{name}"), (buffer.shape().to_vec(), value));
+            state.insert(format!("buffer/{name}"), (buffer.shape().to_vec(), buffer.host()));
+        }
+        if let Some(scale) = self.scale {
+            state.insert(SCALE.to_owned(), (vec![2], scale.state()));
         }
         state
     }
@@ -139,9 +164,11 @@ impl Optimizer {
                     _ => Err(name),
                 }
             };
-            let (value, m, v) = (get("param")?, get("m")?.clone(), get("v")?.clone());
+            let (value, moments) = (get("param")?, [get("m")?, get("v")?]);
             trained.param.update(|target| target.copy_from_slice(value));
-            trained.moments = [m, v];
+            for (moment, values) in trained.moments.iter_mut().zip(moments) {
+                buffer::change_on_host(moment, |target| target.copy_from_slice(values));
+            }
         }
         for (name, buffer) in &self.buffers {
             let name = format!("buffer/{name}");
@@ -151,6 +178,10 @@ impl Optimizer {
                 }
                 _ => return Err(name),
             }
+        }
+        if let Some(scale) = &mut self.scale {
+            let kept = state.get(SCALE).and_then(|(_, values)| LossScale::of(values));
+            *scale = kept.ok_or(SCALE)?;
         }
         Ok(())
     }

@@ -59,7 +59,7 @@ impl Bundle {
     /// Adds parameters under `prefix`.
     pub fn add(&mut self, prefix: &str, params: &[Param]) {
         for param in params {
-            let values = param.tensor().host().into_owned();
+            let values = param.host();
             let name = format!("{prefix}{}", param.name());
             self.tensors.insert(name, (param.shape().to_vec(), values));
         }

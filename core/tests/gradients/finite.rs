@@ -46,7 +46,7 @@ pub fn gradients(
     let weights = Tensor::new(&Dev::default(), numbers(99, out.len()), &[out.len(), 1]).unwrap();
     let loss = ops::matmul(&out.reshape(&[1, out.len()]).unwrap(), &weights).unwrap();
     let mut grads = loss.backward().unwrap();
-    let of = |leaf: &Tensor| leaf.slot().and_then(|slot| grads.take(slot));
+    let of = |leaf: &Tensor| leaf.slot().and_then(|slot| grads.take_host(slot));
     (out.host().to_vec(), leaves.iter().map(of).collect())
 }
 

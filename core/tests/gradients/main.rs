@@ -105,7 +105,10 @@ fn rotary_has_the_gradients_of_its_value() {
     for layout in [RotaryLayout::Half, RotaryLayout::Interleaved] {
         let angles = numbers(7, 5 * 3);
         let (cos, sin): (Vec<_>, Vec<_>) = angles.iter().map(|a| (a.cos(), a.sin())).unzip();
-        holds("rotary", &[&[2, 5, 3, 6]], 1e-3, &|x| ops::rotary_with(&x[0], &cos, &sin, layout));
+        holds("rotary", &[&[2, 5, 3, 6]], 1e-3, &|x| {
+            let angles = ops::Angles::new(cos.clone(), sin.clone(), 3)?;
+            ops::rotary_with(&x[0], &angles, layout)
+        });
     }
 }
 

@@ -23,15 +23,32 @@ pub struct AdamW {
 
 /// The factors of a step, computed once in f64.
 #[derive(Clone, Copy)]
-struct Factors {
-    keep: f32,
-    one_minus_beta1: f32,
-    beta2: f32,
-    one_minus_beta2: f32,
-    size: f32,
-    per_root: f32,
-    eps: f32,
-    grad: f32,
+pub(super) struct Factors {
+    pub(super) keep: f32,
+    pub(super) one_minus_beta1: f32,
+    pub(super) beta2: f32,
+    pub(super) one_minus_beta2: f32,
+    pub(super) size: f32,
+    pub(super) per_root: f32,
+    pub(super) eps: f32,
+    pub(super) grad: f32,
+}
+
+impl Factors {
+    pub(super) fn new(settings: &AdamW, grad_scale: f32) -> Factors {
+        let [lr, beta1, beta2] = [settings.lr, settings.beta1, settings.beta2].map(shortest);
+        let steps = i32::try_from(settings.step).unwrap_or(i32::MAX);
+        Factors {
+            keep: (1.0 - lr * shortest(settings.weight_decay)) as f32,
+            one_minus_beta1: (1.0 - beta1) as f32,
+            beta2: settings.beta2,
+            one_minus_beta2: (1.0 - beta2) as f32,
+            size: (lr / (1.0 - beta1.powi(steps))) as f32,
+            per_root: (1.0 / (1.0 - beta2.powi(steps)).sqrt()) as f32,
+            eps: settings.eps,
+            grad: grad_scale,
+        }
+    }
 }
 
 simd! {
@@ -68,18 +85,7 @@ pub fn adamw(
     settings: &AdamW,
     grad_scale: f32,
 ) {
-    let [lr, beta1, beta2] = [settings.lr, settings.beta1, settings.beta2].map(shortest);
-    let steps = i32::try_from(settings.step).unwrap_or(i32::MAX);
-    let factors = Factors {
-        keep: (1.0 - lr * shortest(settings.weight_decay)) as f32,
-        one_minus_beta1: (1.0 - beta1) as f32,
-        beta2: settings.beta2,
-        one_minus_beta2: (1.0 - beta2) as f32,
-        size: (lr / (1.0 - beta1.powi(steps))) as f32,
-        per_root: (1.0 / (1.0 - beta2.powi(steps)).sqrt()) as f32,
-        eps: settings.eps,
-        grad: grad_scale,
-    };
+    let factors = Factors::new(settings, grad_scale);
     if param.len() <= CHUNK {
         return step(param, grad, m, v, factors);
     }
@@ -94,6 +100,11 @@ pub fn adamw(
 /// numbers are.
 fn shortest(x: f32) -> f64 {
     x.to_string().parse().unwrap_or(f64::from(x))
+}
+
+/// The sum of the squares of each of `all`.
+pub fn sums_of_squares(all: &[&[f32]]) -> Vec<f64> {
+    all.iter().map(|x| sum_of_squares(x)).collect()
 }
 
 /// The sum of the squares, in f64, in a fixed order.

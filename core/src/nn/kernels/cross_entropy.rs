@@ -58,8 +58,8 @@ simd! {
 /// The summed loss, and its gradients where they are wanted.
 #[derive(Debug, Default)]
 pub struct Losses {
-    /// The sum over the targets.
-    pub loss: f32,
+    /// The sum over the targets, a single value.
+    pub loss: Vec<f32>,
     /// The gradient of the hidden states (or logits).
     pub hidden: Option<Vec<f32>>,
     /// The gradient of the head.
@@ -118,7 +118,7 @@ pub fn cross_entropy(
             scatter_add(dhidden, c, &rows, &dx);
         }
     }
-    Losses { loss: loss as f32, hidden: dhidden, head: dhead }
+    Losses { loss: vec![loss as f32], hidden: dhidden, head: dhead }
 }
 
 /// The unnormalised probabilities, `[V, n]` so that chunks of the head need no packing; the summed
@@ -176,12 +176,12 @@ pub fn softmax_cross_entropy(
         }
     });
     let loss = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() as f32;
-    Losses { loss, hidden: Some(gradient), head: None }
+    Losses { loss: vec![loss], hidden: Some(gradient), head: None }
 }
 
 /// The sum of the cross-entropies of the rows of `logits` against rows of non-negative `targets`, and
-/// its gradient.
-pub fn soft_cross_entropy(logits: &[f32], classes: usize, targets: &[f32]) -> (f32, Vec<f32>) {
+/// its gradient. The sum is a single value.
+pub fn soft_cross_entropy(logits: &[f32], classes: usize, targets: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let mut gradient = copy(logits);
     let mut loss = 0.0;
     for (row, target) in gradient.chunks_exact_mut(classes).zip(targets.chunks_exact(classes)) {
@@ -194,5 +194,5 @@ pub fn soft_cross_entropy(logits: &[f32], classes: usize, targets: &[f32]) -> (f
             *x = mass * (*x - log).exp() - target;
         }
     }
-    (loss as f32, gradient)
+    (vec![loss as f32], gradient)
 }

@@ -1,13 +1,13 @@
 //! Losses of dense detectors, with their gradients: focal loss, generalised intersection over union.
 
 /// The summed sigmoid focal loss (RetinaNet, arXiv 1708.02002) of logits `[N, classes]` at labels of
-/// 0 (none of the classes) or class and 1, and its gradient.
+/// 0 (none of the classes) or class and 1, a single value, and its gradient.
 pub fn sigmoid_focal(
     logits: &[f32],
     classes: usize,
     labels: &[u32],
     (alpha, gamma): (f64, f64),
-) -> (f32, Vec<f32>) {
+) -> (Vec<f32>, Vec<f32>) {
     let mut sum = 0.0;
     let mut gradient = Vec::with_capacity(logits.len());
     for (row, label) in logits.chunks_exact(classes.max(1)).zip(labels) {
@@ -23,11 +23,11 @@ pub fn sigmoid_focal(
             gradient.push(if right { slope } else { -slope } as f32);
         }
     }
-    (sum as f32, gradient)
+    (vec![sum as f32], gradient)
 }
 
 /// The greatest logarithm of a distance.
-const FARTHEST: f32 = 8.0;
+pub(super) const FARTHEST: f32 = 8.0;
 
 /// The distances from a location to the left, upper, right and lower edge of its box.
 pub fn distances(logs: &[f32]) -> Vec<f32> {
@@ -36,8 +36,8 @@ pub fn distances(logs: &[f32]) -> Vec<f32> {
 
 /// The summed loss `1 - GIoU` (arXiv 1902.09630) of boxes around common locations, given as the
 /// logarithms of the four distances `[N, 4]`, against the distances `right`, each times a weight;
-/// and its gradient. A weight of 0 leaves a location out.
-pub fn giou(logs: &[f32], right: &[f32], weights: &[f32]) -> (f32, Vec<f32>) {
+/// a single value, and its gradient. A weight of 0 leaves a location out.
+pub fn giou(logs: &[f32], right: &[f32], weights: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let mut sum = 0.0;
     let mut gradient = vec![0.0; logs.len()];
     let found = distances(logs);
@@ -56,7 +56,7 @@ pub fn giou(logs: &[f32], right: &[f32], weights: &[f32]) -> (f32, Vec<f32>) {
             *gradient = (f64::from(*weight) * slope * moves) as f32;
         }
     }
-    (sum as f32, gradient)
+    (vec![sum as f32], gradient)
 }
 
 /// `1 - GIoU` of two boxes around one point, by their distances to its left, top, right and bottom,

@@ -80,6 +80,16 @@ pub fn scale(x: &[f32], factor: f32) -> Vec<f32> {
     out
 }
 
+/// `x` by a factor that lies where `x` does, a single value.
+pub fn scale_by(x: Vec<f32>, factor: &[f32]) -> Vec<f32> {
+    if factor[0] == 1.0 { x } else { scale(&x, factor[0]) }
+}
+
+/// `e^x`.
+pub fn exp(x: &[f32]) -> Vec<f32> {
+    x.iter().map(|x| x.exp()).collect()
+}
+
 /// `x + rows`, `rows` repeated along the outer axes.
 pub fn add_rows(x: &[f32], rows: &[f32]) -> Vec<f32> {
     repeated(x, rows, add_to)

@@ -11,14 +11,14 @@ pub mod allocator;
 pub mod attention;
 pub mod conv;
 pub mod cross_entropy;
+#[cfg(any(feature = "card", test))]
+pub mod cuda;
 pub mod deformable;
 pub mod detection;
 pub mod elementwise;
 mod forced;
 pub mod gemm;
 pub mod grid_sample;
-#[cfg(not(feature = "cuda"))]
-pub mod host;
 pub mod linear;
 pub mod memory;
 pub mod norm;
@@ -31,6 +31,6 @@ pub mod simd;
 pub mod softmax;
 pub mod windows;
 
-pub use adamw::{AdamW, adamw, sum_of_squares};
+pub use adamw::{AdamW, adamw, sum_of_squares, sums_of_squares};
 pub use elementwise::add_assign;
 pub use memory::{chunked, split_rows, uninit};

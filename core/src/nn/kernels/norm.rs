@@ -149,15 +149,18 @@ fn norm_backward(
     (dx, if wanted.parameters { sum_parts(&parts, width) } else { Vec::new() })
 }
 
-/// The gradients of layer norm's input, and of its weight and bias one after the other.
+/// The gradients of layer norm's input, weight and bias.
 pub fn layer_norm_backward(
     gradient: &[f32],
     stats: &[f32],
     x: &[f32],
     w: &[f32],
     wanted: Wanted,
-) -> (Vec<f32>, Vec<f32>) {
-    norm_backward(gradient, (stats, 2), x, w, wanted, 2 * w.len(), layer_rows_backward)
+) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    let both = 2 * w.len();
+    let (dx, mut dw) = norm_backward(gradient, (stats, 2), x, w, wanted, both, layer_rows_backward);
+    let db = dw.split_off(w.len().min(dw.len()));
+    (dx, dw, db)
 }
 
 /// RMS norm; also each row's reciprocal root mean square, for the backward pass.

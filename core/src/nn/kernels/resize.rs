@@ -25,6 +25,12 @@ impl Taps {
         &self.taps[self.starts[out]..self.starts[out + 1]]
     }
 
+    /// Where each output's taps begin, and where the last one's end; the taps.
+    #[cfg(any(feature = "card", test))]
+    pub(super) fn parts(&self) -> (&[usize], &[(usize, f32)]) {
+        (&self.starts, &self.taps)
+    }
+
     /// The number of outputs.
     pub fn len(&self) -> usize {
         self.starts.len() - 1

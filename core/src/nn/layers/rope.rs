@@ -1,12 +1,13 @@
 //! Rotary position embedding (RoFormer, arXiv 2104.09864): over a sequence in Llama's half-split
 //! layout, and over a grid in EVA-02's interleaved one.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::ops::Range;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::ops::{self, RotaryLayout};
+use crate::nn::ops::{self, Angles, RotaryLayout};
 use crate::tensor::{Result, Tensor, TensorError};
 
 /// How the rotary frequencies are stretched for contexts longer than those that a model was made
@@ -96,7 +97,12 @@ pub struct Rope {
     context: usize,
     /// Cosines and sines, `[context, head_width / 2]` each.
     table: Rc<OnceCell<(Vec<f32>, Vec<f32>)>>,
+    /// Those of the positions that were turned last: every layer of a pass turns the same.
+    last: Rc<RefCell<Option<Turned>>>,
 }
+
+/// Positions and their angles.
+type Turned = (Range<usize>, Angles);
 
 impl Rope {
     /// Angles `position * theta^(-2i / head_width)` for `context` positions, the frequencies
@@ -105,7 +111,7 @@ impl Rope {
         // As the references: the frequency is rounded to f32 before it meets the position.
         let frequency = |i: usize| (1.0 / theta.powf((2 * i) as f64 / head_width as f64)) as f32;
         let frequencies = (0..head_width / 2).map(|i| scaling.scale(frequency(i))).collect();
-        Rope { frequencies, context, table: Rc::default() }
+        Rope { frequencies, context, table: Rc::default(), last: Rc::default() }
     }
 
     fn table(&self) -> &(Vec<f32>, Vec<f32>) {
@@ -124,20 +130,26 @@ impl Rope {
     /// Positions beyond the context.
     pub fn forward(&self, x: &Tensor, offset: usize) -> Result<Tensor> {
         let [_, n, _, _] = x.dims("rotary embedding")?;
-        let half = self.frequencies.len();
-        let range = offset * half..(offset + n) * half;
-        let (cos, sin) = self.table();
-        match (cos.get(range.clone()), sin.get(range)) {
-            (Some(cos), Some(sin)) => ops::rotary(x, cos, sin),
-            _ => Err(TensorError::Shape {
-                op: "rotary embedding",
-                detail: format!(
-                    "positions {offset}..{} are beyond the context of {}",
-                    offset + n,
-                    self.context
-                ),
-            }),
+        ops::rotary(x, &self.angles(offset..offset + n)?)
+    }
+
+    fn angles(&self, positions: Range<usize>) -> Result<Angles> {
+        if let Some((at, angles)) = &*self.last.borrow()
+            && *at == positions
+        {
+            return Ok(angles.clone());
         }
+        let half = self.frequencies.len();
+        let range = positions.start * half..positions.end * half;
+        let (cos, sin) = self.table();
+        let (Some(cos), Some(sin)) = (cos.get(range.clone()), sin.get(range)) else {
+            let detail =
+                format!("positions {positions:?} are beyond the context of {}", self.context);
+            return Err(TensorError::Shape { op: "rotary embedding", detail });
+        };
+        let angles = Angles::new(cos.to_vec(), sin.to_vec(), half)?;
+        *self.last.borrow_mut() = Some((positions, angles.clone()));
+        Ok(angles)
     }
 }
 
@@ -151,8 +163,8 @@ pub struct Rope2d {
     theta: f64,
     /// Tokens before the cells, which don't turn.
     front: usize,
-    /// Cosines and sines, once they are needed: counting parameters must cost nothing.
-    table: Rc<OnceCell<[Vec<f32>; 2]>>,
+    /// The angles, once they are needed: counting parameters must cost nothing.
+    table: Rc<OnceCell<Angles>>,
 }
 
 impl Rope2d {
@@ -173,11 +185,17 @@ impl Rope2d {
     /// # Errors
     /// Another number of cells or channels.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let [cos, sin] = self.table.get_or_init(|| self.angles());
-        ops::rotary_with(x, cos, sin, RotaryLayout::Interleaved)
+        let angles = match self.table.get() {
+            Some(angles) => angles,
+            None => {
+                let angles = self.angles()?;
+                self.table.get_or_init(|| angles)
+            }
+        };
+        ops::rotary_with(x, angles, RotaryLayout::Interleaved)
     }
 
-    fn angles(&self) -> [Vec<f32>; 2] {
+    fn angles(&self) -> Result<Angles> {
         let (side, half, bands) = (self.side, self.head_width / 2, self.head_width / 4);
         let angle = |at: usize| {
             let (cell, i) = (at / half, at % half);
@@ -189,6 +207,6 @@ impl Rope2d {
         let still = std::iter::repeat_n(0.0, self.front * half);
         let angles: Vec<f32> = still.chain((0..side * side * half).map(angle)).collect();
         let of = |f: fn(f32) -> f32| angles.iter().map(|angle| f(*angle)).collect();
-        [of(f32::cos), of(f32::sin)]
+        Angles::new(of(f32::cos), of(f32::sin), half)
     }
 }

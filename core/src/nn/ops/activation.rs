@@ -1,7 +1,7 @@
 //! Activations, and SwiGLU.
 
 use super::require;
-use crate::nn::kernels::activation as kernels;
+use crate::nn::device::activation as kernels;
 use crate::tensor::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -32,10 +32,10 @@ pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     if activation == Activation::None {
         return Ok(x.clone());
     }
-    let values = kernels::activate(&x.host(), activation);
+    let values = kernels::activate(x.values(), activation);
     let (slot, saved) = (x.slot(), x.detached());
     Tensor::from_op(&[x], values, x.shape(), move |grads, mut gradient| {
-        kernels::activate_backward(&mut gradient, &saved.host(), activation);
+        kernels::activate_backward(&mut gradient, saved.values(), activation);
         grads.add(slot, gradient);
         Ok(())
     })
@@ -49,10 +49,10 @@ pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     require("swiglu", gate.shape() == up.shape(), || {
         format!("gate {:?} and up {:?} differ", gate.shape(), up.shape())
     })?;
-    let values = kernels::swiglu(&gate.host(), &up.host());
+    let values = kernels::swiglu(gate.values(), up.values());
     let (slots, saved) = ((gate.slot(), up.slot()), (gate.detached(), up.detached()));
     Tensor::from_op(&[gate, up], values, gate.shape(), move |grads, gradient| {
-        let (gate, up) = kernels::swiglu_backward(&gradient, &saved.0.host(), &saved.1.host());
+        let (gate, up) = kernels::swiglu_backward(&gradient, saved.0.values(), saved.1.values());
         grads.add(slots.0, gate);
         grads.add(slots.1, up);
         Ok(())

@@ -1,7 +1,7 @@
 //! Attention with grouped queries, masks and an additive bias.
 
 use super::require;
-use crate::nn::kernels::attention as kernels;
+use crate::nn::device::attention as kernels;
 use crate::tensor::{Result, Tensor};
 use std::rc::Rc;
 
@@ -100,11 +100,8 @@ pub fn attention_with(
     })?;
     let size = Size { batch, tokens: (nq, nk), heads: (heads, key_heads), width: d };
     let biases = bias.tensors();
-    let (values, sums) = {
-        let (rows, columns) = (biases[0].map(Tensor::host), biases[1].map(Tensor::host));
-        let bias = kernel_bias(biases, rows.as_deref(), columns.as_deref());
-        kernels::attention(size.shape(spec, bias), &q.host(), &k.host(), &v.host())
-    };
+    let shape = size.shape(spec, kernel_bias(biases));
+    let (values, sums) = kernels::attention(shape, q.values(), k.values(), v.values());
     let slots = [q.slot(), k.slot(), v.slot()];
     let bias_slots = biases.map(|bias| bias.and_then(Tensor::slot));
     let saved = [q, k, v].map(Tensor::detached);
@@ -112,15 +109,13 @@ pub fn attention_with(
     let inputs: Vec<_> = [q, k, v].into_iter().chain(biases.into_iter().flatten()).collect();
     let spec = spec.clone();
     Tensor::from_op_with(&inputs, values, q.shape(), move |out| {
-        move |grads: &mut crate::tensor::Grads, gradient: Vec<f32>| {
+        move |grads: &mut crate::tensor::Grads, gradient: crate::tensor::Buffer| {
             let biases = saved_bias.each_ref().map(Option::as_ref);
-            let (rows, columns) = (biases[0].map(Tensor::host), biases[1].map(Tensor::host));
-            let bias = kernel_bias(biases, rows.as_deref(), columns.as_deref());
-            let [q, k, v] = saved.each_ref().map(Tensor::host);
-            let saved = kernels::Saved { q: &q, k: &k, v: &v, out: &out.host(), sums: &sums };
+            let shape = size.shape(&spec, kernel_bias(biases));
+            let [q, k, v] = saved.each_ref().map(Tensor::values);
+            let saved = kernels::Saved { q, k, v, out: out.values(), sums: &sums };
             let wanted = bias_slots.iter().any(Option::is_some);
-            let all =
-                kernels::attention_backward(size.shape(&spec, bias), saved, &gradient, wanted);
+            let all = kernels::attention_backward(shape, saved, &gradient, wanted);
             for (slot, gradient) in slots.into_iter().zip([all.q, all.k, all.v]) {
                 grads.add(slot, gradient);
             }
@@ -156,22 +151,17 @@ impl Size {
     }
 }
 
-fn kernel_bias<'a>(
-    tensors: [Option<&Tensor>; 2],
-    first: Option<&'a [f32]>,
-    columns: Option<&'a [f32]>,
-) -> kernels::Bias<'a> {
-    let last = |x: Option<&Tensor>| x.and_then(|x| x.shape().last().copied()).unwrap_or(0);
-    match (first, columns) {
-        (Some(rows), Some(columns)) => {
-            let grid = (last(tensors[0]), last(tensors[1]));
-            kernels::Bias::Decomposed { rows, columns, grid }
+fn kernel_bias(tensors: [Option<&Tensor>; 2]) -> kernels::Bias<'_> {
+    match tensors {
+        [Some(rows), Some(columns)] => {
+            let grid = (rows.rows().1, columns.rows().1);
+            kernels::Bias::Decomposed { rows: rows.values(), columns: columns.values(), grid }
         }
-        (Some(values), None) => {
-            let axes = tensors[0].and_then(|x| four_axes(x.shape())).unwrap_or([1; 4]);
-            kernels::Bias::Full { values, axes }
+        [Some(bias), None] => {
+            let axes = four_axes(bias.shape()).unwrap_or([1; 4]);
+            kernels::Bias::Full { values: bias.values(), axes }
         }
-        (None, _) => kernels::Bias::None,
+        [None, _] => kernels::Bias::None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Convolutions. Weights are in PyTorch's layout; maps are channels-last.
 
 use super::require;
-use crate::nn::kernels::{conv as kernels, elementwise, linear};
+use crate::nn::device::{conv as kernels, elementwise, linear};
 use crate::nn::ops::Activation;
 use crate::tensor::{Result, Tensor};
 
@@ -31,16 +31,16 @@ pub fn patch_embed(image: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Re
     let size = (batch * n, c, k);
     let cut = (cin, h, w);
     let values = {
-        let rows = kernels::patches(&image.host(), cut, p);
-        let bias = bias.map(Tensor::host);
-        linear::linear(size, &rows, &weight.host(), bias.as_deref(), Activation::None, false).0
+        let rows = kernels::patches(image.values(), cut, p);
+        let bias = bias.map(Tensor::values);
+        linear::linear(size, &rows, weight.values(), bias, Activation::None, false).0
     };
     let slots = (image.slot(), weight.slot(), bias.and_then(Tensor::slot));
     let saved_x = weight.slot().map(|_| image.detached());
     let saved_w = image.slot().map(|_| weight.detached());
     Tensor::from_op(&inputs(image, weight, bias), values, &[batch, n, c], move |grads, mut g| {
         if let Some(image) = saved_x {
-            let rows = kernels::patches(&image.host(), cut, p);
+            let rows = kernels::patches(image.values(), cut, p);
             grads.add(slots.1, linear::linear_backward_weight(size, &g, &rows));
         }
         if slots.2.is_some() {
@@ -48,7 +48,7 @@ pub fn patch_embed(image: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Re
         }
         if let Some(w) = saved_w {
             let rows =
-                linear::linear_backward_input(size, &mut g, None, Activation::None, &w.host());
+                linear::linear_backward_input(size, &mut g, None, Activation::None, w.values());
             grads.add(slots.0, kernels::patches_backward(&rows, cut, p));
         }
         Ok(())
@@ -87,9 +87,9 @@ pub fn conv2d(
     let s = kernels::Shape { batch, input: (h, w), output, channels, kernel, stride, padding };
     let taps = kernel * kernel;
     let values = {
-        let last = kernels::swap_last(&weight.host(), cin, taps);
-        let bias = bias.map(Tensor::host);
-        kernels::conv2d(s, &x.host(), &last, bias.as_deref())
+        let last = kernels::swap_last(weight.values(), cin, taps);
+        let bias = bias.map(Tensor::values);
+        kernels::conv2d(s, x.values(), &last, bias)
     };
     let slots = (x.slot(), weight.slot(), bias.and_then(Tensor::slot));
     let saved_x = weight.slot().map(|_| x.detached());
@@ -97,11 +97,11 @@ pub fn conv2d(
     let shape = [batch, output.0, output.1, cout];
     Tensor::from_op(&inputs(x, weight, bias), values, &shape, move |grads, g| {
         if let Some(w) = saved_w {
-            let last = kernels::swap_last(&w.host(), cin, taps);
+            let last = kernels::swap_last(w.values(), cin, taps);
             grads.add(slots.0, kernels::conv2d_backward_input(s, &g, &last));
         }
         if let Some(x) = saved_x {
-            let last = kernels::conv2d_backward_weight(s, &g, &x.host());
+            let last = kernels::conv2d_backward_weight(s, &g, x.values());
             grads.add(slots.1, kernels::swap_last(&last, taps, cin));
         }
         if slots.2.is_some() {
@@ -133,9 +133,9 @@ pub fn depthwise_conv2d(
     let s = kernels::Shape { batch, input: (h, w), output, channels, kernel, stride: 1, padding };
     let taps = kernel * kernel;
     let values = {
-        let last = kernels::swap_last(&weight.host(), c, taps);
-        let bias = bias.map(Tensor::host);
-        kernels::depthwise(s, &x.host(), &last, bias.as_deref())
+        let last = kernels::swap_last(weight.values(), c, taps);
+        let bias = bias.map(Tensor::values);
+        kernels::depthwise(s, x.values(), &last, bias)
     };
     let slots = (x.slot(), weight.slot(), bias.and_then(Tensor::slot));
     let saved_x = weight.slot().map(|_| x.detached());
@@ -143,11 +143,11 @@ pub fn depthwise_conv2d(
     let shape = [batch, output.0, output.1, c];
     Tensor::from_op(&inputs(x, weight, bias), values, &shape, move |grads, g| {
         if let Some(w) = saved_w {
-            let last = kernels::swap_last(&w.host(), c, taps);
+            let last = kernels::swap_last(w.values(), c, taps);
             grads.add(slots.0, kernels::depthwise_backward_input(s, &g, &last));
         }
         if let Some(x) = saved_x {
-            let last = kernels::depthwise_backward_weight(s, &g, &x.host());
+            let last = kernels::depthwise_backward_weight(s, &g, x.values());
             grads.add(slots.1, kernels::swap_last(&last, taps, c));
         }
         if slots.2.is_some() {

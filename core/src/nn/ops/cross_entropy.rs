@@ -1,7 +1,7 @@
 //! Cross-entropy, summed over its targets.
 
 use super::require;
-use crate::nn::kernels::{cross_entropy as kernels, elementwise};
+use crate::nn::device::{cross_entropy as kernels, elementwise};
 use crate::tensor::{Result, Tensor};
 
 /// The sum of the cross-entropies of `hidden` `[.., C]` times `head` `[V, C]` at `targets`, (row,
@@ -21,23 +21,19 @@ pub fn cross_entropy(hidden: &Tensor, head: &Tensor, targets: &[(usize, u32)]) -
     })?;
     let slots = (hidden.slot(), head.slot());
     let losses = kernels::cross_entropy(
-        (&hidden.host(), &head.host()),
+        (hidden.values(), head.values()),
         (width, vocabulary),
         targets,
         (slots.0.is_some(), slots.1.is_some()),
     );
-    Tensor::from_op(&[hidden, head], vec![losses.loss], &[], move |grads, gradient| {
+    Tensor::from_op(&[hidden, head], losses.loss, &[], move |grads, gradient| {
         for (slot, values) in [(slots.0, losses.hidden), (slots.1, losses.head)] {
             if let Some(values) = values {
-                grads.add(slot, scaled(values, gradient[0]));
+                grads.add(slot, elementwise::scale_by(values, &gradient));
             }
         }
         Ok(())
     })
-}
-
-fn scaled(values: Vec<f32>, factor: f32) -> Vec<f32> {
-    if factor == 1.0 { values } else { elementwise::scale(&values, factor) }
 }
 
 /// The weighted sum of the cross-entropies of `logits` `[N, K]` at one label each.
@@ -61,11 +57,11 @@ pub fn softmax_cross_entropy(
             targets.len()
         )
     })?;
-    let losses = kernels::softmax_cross_entropy(&logits.host(), classes, targets, weights);
+    let losses = kernels::softmax_cross_entropy(logits.values(), classes, targets, weights);
     let slot = logits.slot();
-    Tensor::from_op(&[logits], vec![losses.loss], &[], move |grads, gradient| {
+    Tensor::from_op(&[logits], losses.loss, &[], move |grads, gradient| {
         if let Some(values) = losses.hidden {
-            grads.add(slot, scaled(values, gradient[0]));
+            grads.add(slot, elementwise::scale_by(values, &gradient));
         }
         Ok(())
     })
@@ -81,6 +77,6 @@ pub fn soft_cross_entropy(logits: &Tensor, targets: &[f32]) -> Result<Tensor> {
     require("soft_cross_entropy", targets.len() == logits.len(), || {
         format!("logits {:?}, {} targets", logits.shape(), targets.len())
     })?;
-    let (loss, gradient) = kernels::soft_cross_entropy(&logits.host(), classes, targets);
+    let (loss, gradient) = kernels::soft_cross_entropy(logits.values(), classes, targets);
     super::detection::scalar(logits, loss, gradient)
 }

@@ -1,7 +1,7 @@
 //! Multi-scale deformable attention.
 
 use super::require;
-use crate::nn::kernels::deformable as kernels;
+use crate::nn::device::deformable as kernels;
 use crate::tensor::{Result, Tensor};
 
 /// Each query's head reads every level of a pyramid at `P` points: `value` `[B, N, H, D]`, the levels
@@ -29,14 +29,14 @@ pub fn deformable_attention(
     })?;
     let levels = levels.to_vec();
     let size = kernels::Shape { queries, heads: (heads, d), levels: &levels, points };
-    let values = kernels::deformable(size, &value.host(), &at.host(), &weights.host());
+    let values = kernels::deformable(size, value.values(), at.values(), weights.values());
     let inputs = [value, at, weights];
     let (slots, saved) = (inputs.map(Tensor::slot), inputs.map(Tensor::detached));
     Tensor::from_op(&inputs, values, &[batch, queries, heads, d], move |grads, gradient| {
         let [value, at, weights] = &saved;
-        let (value, at, weights) = (value.host(), at.host(), weights.host());
+        let (value, at, weights) = (value.values(), at.values(), weights.values());
         let size = kernels::Shape { queries, heads: (heads, d), levels: &levels, points };
-        let gradients = kernels::deformable_backward(size, &gradient, [&value, &at, &weights]);
+        let gradients = kernels::deformable_backward(size, &gradient, [value, at, weights]);
         for (slot, gradient) in slots.into_iter().zip(gradients) {
             grads.add(slot, gradient);
         }

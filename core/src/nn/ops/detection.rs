@@ -1,8 +1,8 @@
 //! Losses of dense detectors.
 
 use super::require;
-use crate::nn::kernels::detection as kernels;
-use crate::tensor::{Result, Tensor};
+use crate::nn::device::{detection as kernels, elementwise};
+use crate::tensor::{Buffer, Result, Tensor};
 
 /// The summed sigmoid focal loss of `logits` `[N, K]`: a label of 0 is none of the classes, `k` the
 /// class `k - 1`. `alpha` weighs what is there against what is not, `gamma` is how fast what is
@@ -17,7 +17,7 @@ pub fn sigmoid_focal(logits: &Tensor, labels: &[u32], alpha: f64, gamma: f64) ->
         let most = labels.iter().max();
         format!("logits {:?}, {} labels up to {most:?}", logits.shape(), labels.len())
     })?;
-    let (loss, gradient) = kernels::sigmoid_focal(&logits.host(), classes, labels, (alpha, gamma));
+    let (loss, gradient) = kernels::sigmoid_focal(logits.values(), classes, labels, (alpha, gamma));
     scalar(logits, loss, gradient)
 }
 
@@ -33,15 +33,15 @@ pub fn giou_loss(logs: &Tensor, right: &[f32], weights: &[f32]) -> Result<Tensor
     require("giou_loss", fits, || {
         format!("boxes {:?}, {} distances, {} weights", logs.shape(), right.len(), weights.len())
     })?;
-    let (loss, gradient) = kernels::giou(&logs.host(), right, weights);
+    let (loss, gradient) = kernels::giou(logs.values(), right, weights);
     scalar(logs, loss, gradient)
 }
 
 /// A single value computed from `x` alone, whose gradient is known.
-pub(super) fn scalar(x: &Tensor, value: f32, known: Vec<f32>) -> Result<Tensor> {
+pub(super) fn scalar(x: &Tensor, value: Buffer, known: Buffer) -> Result<Tensor> {
     let slot = x.slot();
-    Tensor::from_op(&[x], vec![value], &[], move |grads, gradient| {
-        grads.add(slot, crate::nn::kernels::elementwise::scale(&known, gradient[0]));
+    Tensor::from_op(&[x], value, &[], move |grads, gradient| {
+        grads.add(slot, elementwise::scale_by(known, &gradient));
         Ok(())
     })
 }

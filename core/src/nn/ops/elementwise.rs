@@ -1,7 +1,7 @@
 //! Sums, products and broadcasts.
 
 use super::require;
-use crate::nn::kernels::elementwise as kernels;
+use crate::nn::device::elementwise as kernels;
 use crate::tensor::{Result, Tensor};
 
 fn same(op: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
@@ -14,7 +14,7 @@ fn same(op: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
 /// The shapes differ.
 pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     same("add", a, b)?;
-    let values = kernels::add(&a.host(), &b.host());
+    let values = kernels::add(a.values(), b.values());
     let slots = (a.slot(), b.slot());
     Tensor::from_op(&[a, b], values, a.shape(), move |grads, gradient| {
         if slots.0.is_some() && slots.1.is_some() {
@@ -31,7 +31,7 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// The shapes differ.
 pub fn sub(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     same("sub", a, b)?;
-    let values = kernels::sub(&a.host(), &b.host());
+    let values = kernels::sub(a.values(), b.values());
     let slots = (a.slot(), b.slot());
     Tensor::from_op(&[a, b], values, a.shape(), move |grads, gradient| {
         if slots.1.is_some() {
@@ -48,16 +48,16 @@ pub fn sub(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// The shapes differ.
 pub fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     same("mul", a, b)?;
-    let values = kernels::mul(&a.host(), &b.host());
+    let values = kernels::mul(a.values(), b.values());
     let slots = (a.slot(), b.slot());
     let saved_a = b.slot().map(|_| a.detached());
     let saved_b = a.slot().map(|_| b.detached());
     Tensor::from_op(&[a, b], values, a.shape(), move |grads, gradient| {
         if let Some(b) = saved_b {
-            grads.add(slots.0, kernels::mul(&gradient, &b.host()));
+            grads.add(slots.0, kernels::mul(&gradient, b.values()));
         }
         if let Some(a) = saved_a {
-            grads.add(slots.1, kernels::mul(&gradient, &a.host()));
+            grads.add(slots.1, kernels::mul(&gradient, a.values()));
         }
         Ok(())
     })
@@ -71,7 +71,7 @@ pub fn add_rows(x: &Tensor, rows: &Tensor) -> Result<Tensor> {
     require("add_rows", x.shape().ends_with(rows.shape()), || {
         format!("{:?} doesn't end in {:?}", x.shape(), rows.shape())
     })?;
-    let values = kernels::add_rows(&x.host(), &rows.host());
+    let values = kernels::add_rows(x.values(), rows.values());
     let (slots, width) = ((x.slot(), rows.slot()), rows.len());
     Tensor::from_op(&[x, rows], values, x.shape(), move |grads, gradient| {
         if slots.1.is_some() {
@@ -91,16 +91,16 @@ pub fn mul_channels(x: &Tensor, scale: &Tensor) -> Result<Tensor> {
     require("mul_channels", x.shape().last() == Some(&width), || {
         format!("{:?} by {:?}", x.shape(), scale.shape())
     })?;
-    let values = kernels::mul_rows(&x.host(), &scale.host());
+    let values = kernels::mul_rows(x.values(), scale.values());
     let slots = (x.slot(), scale.slot());
     let saved_x = scale.slot().map(|_| x.detached());
     let saved_scale = x.slot().map(|_| scale.detached());
     Tensor::from_op(&[x, scale], values, x.shape(), move |grads, gradient| {
         if let Some(x) = saved_x {
-            grads.add(slots.1, kernels::sum_product_rows(&gradient, &x.host(), width));
+            grads.add(slots.1, kernels::sum_product_rows(&gradient, x.values(), width));
         }
         if let Some(scale) = saved_scale {
-            grads.add(slots.0, kernels::mul_rows(&gradient, &scale.host()));
+            grads.add(slots.0, kernels::mul_rows(&gradient, scale.values()));
         }
         Ok(())
     })
@@ -117,16 +117,16 @@ pub fn scale_rows(x: &Tensor, factors: &Tensor) -> Result<Tensor> {
         format!("{:?} doesn't start with {:?}", x.shape(), factors.shape())
     })?;
     let width = x.len() / factors.len();
-    let values = kernels::scale_rows(&x.host(), &factors.host(), width);
+    let values = kernels::scale_rows(x.values(), factors.values(), width);
     let slots = (x.slot(), factors.slot());
     let saved_x = factors.slot().map(|_| x.detached());
     let saved_factors = x.slot().map(|_| factors.detached());
     Tensor::from_op(&[x, factors], values, x.shape(), move |grads, gradient| {
         if let Some(x) = saved_x {
-            grads.add(slots.1, kernels::dot_rows(&gradient, &x.host(), width));
+            grads.add(slots.1, kernels::dot_rows(&gradient, x.values(), width));
         }
         if let Some(factors) = saved_factors {
-            grads.add(slots.0, kernels::scale_rows(&gradient, &factors.host(), width));
+            grads.add(slots.0, kernels::scale_rows(&gradient, factors.values(), width));
         }
         Ok(())
     })
@@ -137,7 +137,7 @@ pub fn scale_rows(x: &Tensor, factors: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// The device has no room.
 pub fn scale(x: &Tensor, factor: f32) -> Result<Tensor> {
-    let values = kernels::scale(&x.host(), factor);
+    let values = kernels::scale(x.values(), factor);
     let slot = x.slot();
     Tensor::from_op(&[x], values, x.shape(), move |grads, gradient| {
         grads.add(slot, kernels::scale(&gradient, factor));
@@ -150,11 +150,11 @@ pub fn scale(x: &Tensor, factor: f32) -> Result<Tensor> {
 /// # Errors
 /// The device has no room.
 pub fn exp(x: &Tensor) -> Result<Tensor> {
-    let values = x.host().iter().map(|x| x.exp()).collect();
+    let values = kernels::exp(x.values());
     let slot = x.slot();
     Tensor::from_op_with(&[x], values, x.shape(), move |out| {
-        move |grads: &mut crate::tensor::Grads, gradient: Vec<f32>| {
-            grads.add(slot, kernels::mul(&gradient, &out.host()));
+        move |grads: &mut crate::tensor::Grads, gradient: crate::tensor::Buffer| {
+            grads.add(slot, kernels::mul(&gradient, out.values()));
             Ok(())
         }
     })

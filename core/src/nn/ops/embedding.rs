@@ -1,8 +1,8 @@
 //! Embedding lookup, gathering, and the LLM's input: visual tokens between text embeddings.
 
 use super::require;
-use crate::nn::kernels::rows::{gather, gather_two, scatter_add};
-use crate::tensor::{Result, Tensor};
+use crate::nn::device::rows::{gather, gather_two, scatter_add};
+use crate::tensor::{Result, Tensor, Values, buffer};
 
 /// Where a row of [`splice`]'s output comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ fn pick(
 ) -> Result<Tensor> {
     let (count, width) = table.rows();
     check_rows(op, "row", count, &rows)?;
-    let values = gather(&table.host(), width, &rows);
+    let values = gather(table.values(), width, &rows);
     let slot = table.slot();
     Tensor::from_op(&[table], values, &shape, move |grads, gradient| {
         scatter_into(grads, slot, count * width, width, &rows, &gradient);
@@ -60,11 +60,11 @@ fn scatter_into(
     len: usize,
     width: usize,
     rows: &[Option<usize>],
-    gradient: &[f32],
+    gradient: &Values,
 ) {
     let Some(slot) = slot else { return };
     if grads.get_mut(slot).is_none() {
-        grads.add(Some(slot), vec![0.0; len]);
+        grads.add(Some(slot), buffer::zeros(len));
     }
     if let Some(table) = grads.get_mut(slot) {
         scatter_add(table, width, rows, gradient);
@@ -103,9 +103,9 @@ pub fn splice(
     let count = visual.map_or(0, |visual| visual.rows().0);
     check_rows("splice", "token", vocabulary, &tokens)?;
     check_rows("splice", "visual row", count, &patches)?;
-    let values = {
-        let seen = visual.map(Tensor::host).unwrap_or_default();
-        gather_two((&table.host(), &tokens), (&seen, &patches), width)
+    let values = match visual {
+        Some(seen) => gather_two((table.values(), &tokens), (seen.values(), &patches), width),
+        None => gather(table.values(), width, &tokens),
     };
     let slots = (visual.and_then(Tensor::slot), table.slot());
     let inputs: Vec<_> = visual.into_iter().chain([table]).collect();

@@ -1,7 +1,7 @@
 //! Sampling a feature map at given points.
 
 use super::require;
-use crate::nn::kernels::grid_sample as kernels;
+use crate::nn::device::grid_sample as kernels;
 use crate::tensor::{Result, Tensor};
 
 /// Bilinear samples of `x` `[B, H, W, C]` at `grid` `[B, Hq, Wq, 2]`, (x, y) in `[-1, 1]`, zeros
@@ -15,11 +15,11 @@ pub fn grid_sample(x: &Tensor, grid: &Tensor, align_corners: bool) -> Result<Ten
         format!("x {:?}, grid {:?}", x.shape(), grid.shape())
     })?;
     let s = kernels::Shape { map: (h, w, c), points: hq * wq, align_corners };
-    let values = kernels::grid_sample(s, &x.host(), &grid.host());
+    let values = kernels::grid_sample(s, x.values(), grid.values());
     let (slots, saved) = ((x.slot(), grid.slot()), (x.detached(), grid.detached()));
     Tensor::from_op(&[x, grid], values, &[batch, hq, wq, c], move |grads, gradient| {
-        let (x, grid) = (saved.0.host(), saved.1.host());
-        let (dx, dgrid) = kernels::grid_sample_backward(s, &gradient, &x, &grid);
+        let (x, grid) = (saved.0.values(), saved.1.values());
+        let (dx, dgrid) = kernels::grid_sample_backward(s, &gradient, x, grid);
         grads.add(slots.0, dx);
         grads.add(slots.1, dgrid);
         Ok(())

@@ -1,7 +1,7 @@
 //! Joining, cutting, shuffling and averaging.
 
 use super::require;
-use crate::nn::kernels::rows as kernels;
+use crate::nn::device::rows as kernels;
 use crate::tensor::{Result, Tensor};
 
 /// Joins tensors that agree in every other axis along `axis`.
@@ -26,11 +26,8 @@ pub fn concat(xs: &[&Tensor], axis: usize) -> Result<Tensor> {
     shape[axis] = xs.iter().map(|x| x.shape()[axis]).sum();
     let size = shape[axis] * inner;
     let widths: Vec<_> = xs.iter().map(|x| x.shape()[axis] * inner).collect();
-    let values = {
-        let hosts: Vec<_> = xs.iter().map(|x| x.host()).collect();
-        let parts: Vec<_> = hosts.iter().zip(&widths).map(|(x, &width)| (&x[..], width)).collect();
-        kernels::concat(outer, &parts)
-    };
+    let parts: Vec<_> = xs.iter().zip(&widths).map(|(x, &width)| (x.values(), width)).collect();
+    let values = kernels::concat(outer, &parts);
     let slots: Vec<_> = xs.iter().map(|x| x.slot()).collect();
     Tensor::from_op(xs, values, &shape, move |grads, gradient| {
         let mut start = 0;
@@ -56,7 +53,7 @@ pub fn narrow(x: &Tensor, axis: usize, start: usize, len: usize) -> Result<Tenso
     let (size, start, width) = (x.shape()[axis] * inner, start * inner, len * inner);
     let mut shape = x.shape().to_vec();
     shape[axis] = len;
-    let values = kernels::narrow(&x.host(), outer, size, start, width);
+    let values = kernels::narrow(x.values(), outer, size, start, width);
     let slot = x.slot();
     Tensor::from_op(&[x], values, &shape, move |grads, gradient| {
         grads.add(slot, kernels::widen(&gradient, outer, size, start, width));
@@ -71,7 +68,7 @@ pub fn narrow(x: &Tensor, axis: usize, start: usize, len: usize) -> Result<Tenso
 pub fn mean_rows(x: &Tensor) -> Result<Tensor> {
     let [batch, n, c] = x.dims("mean_rows")?;
     require("mean_rows", n > 0, || format!("no rows in {:?}", x.shape()))?;
-    let values = kernels::mean_rows(&x.host(), n, c);
+    let values = kernels::mean_rows(x.values(), n, c);
     let slot = x.slot();
     Tensor::from_op(&[x], values, &[batch, c], move |grads, gradient| {
         grads.add(slot, kernels::mean_rows_backward(&gradient, n, c));
@@ -88,7 +85,7 @@ pub fn pixel_unshuffle(x: &Tensor, factor: usize) -> Result<Tensor> {
     require("pixel_unshuffle", factor > 0 && h % factor == 0 && w % factor == 0, || {
         format!("{:?} by {factor}", x.shape())
     })?;
-    let values = kernels::pixel_unshuffle(&x.host(), (h, w, c), factor);
+    let values = kernels::pixel_unshuffle(x.values(), (h, w, c), factor);
     let shape = [batch, h / factor, w / factor, c * factor * factor];
     let slot = x.slot();
     Tensor::from_op(&[x], values, &shape, move |grads, gradient| {
@@ -107,7 +104,7 @@ pub fn pixel_shuffle(x: &Tensor, factor: usize) -> Result<Tensor> {
         format!("{:?} by {factor}", x.shape())
     })?;
     let size = (h * factor, w * factor, c / (factor * factor));
-    let values = kernels::pixel_shuffle(&x.host(), size, factor);
+    let values = kernels::pixel_shuffle(x.values(), size, factor);
     let slot = x.slot();
     Tensor::from_op(&[x], values, &[batch, size.0, size.1, size.2], move |grads, gradient| {
         grads.add(slot, kernels::pixel_unshuffle(&gradient, size, factor));
@@ -123,7 +120,7 @@ pub fn pixel_shuffle(x: &Tensor, factor: usize) -> Result<Tensor> {
 pub fn average_pool(x: &Tensor, factor: usize) -> Result<Tensor> {
     let [batch, h, w, c] = x.dims("average_pool")?;
     require("average_pool", factor > 0, || format!("{:?} by {factor}", x.shape()))?;
-    let values = kernels::average_pool(&x.host(), (h, w, c), factor);
+    let values = kernels::average_pool(x.values(), (h, w, c), factor);
     let slot = x.slot();
     Tensor::from_op(&[x], values, &[batch, h / factor, w / factor, c], move |grads, gradient| {
         grads.add(slot, kernels::average_pool_backward(&gradient, (h, w, c), factor));

@@ -37,7 +37,7 @@ pub use relative::{GridAxis, relative_bias};
 pub use resize::{
     resize_bicubic, resize_bicubic_offset, resize_bilinear, resize_bilinear_antialias,
 };
-pub use rotary::{RotaryLayout, rotary, rotary_with};
+pub use rotary::{Angles, RotaryLayout, rotary, rotary_with};
 pub use softmax::softmax;
 pub use windows::{join_windows, windows};
 

@@ -1,7 +1,7 @@
 //! Normalisation over the last axis.
 
 use super::require;
-use crate::nn::kernels::norm as kernels;
+use crate::nn::device::norm as kernels;
 use crate::tensor::{Result, Tensor};
 
 fn fits(op: &'static str, x: &Tensor, weight: &Tensor) -> Result<()> {
@@ -17,17 +17,17 @@ fn fits(op: &'static str, x: &Tensor, weight: &Tensor) -> Result<()> {
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Result<Tensor> {
     fits("layer_norm", x, weight)?;
     fits("layer_norm", x, bias)?;
-    let (values, stats) = kernels::layer_norm(&x.host(), &weight.host(), &bias.host(), eps);
+    let (values, stats) = kernels::layer_norm(x.values(), weight.values(), bias.values(), eps);
     let slots = (x.slot(), weight.slot(), bias.slot());
-    let (saved, width) = ((x.detached(), weight.detached()), weight.len());
+    let saved = (x.detached(), weight.detached());
     Tensor::from_op(&[x, weight, bias], values, x.shape(), move |grads, gradient| {
         let parameters = slots.1.is_some() || slots.2.is_some();
         let wanted = kernels::Wanted { input: slots.0.is_some(), parameters };
-        let (x, w) = (saved.0.host(), saved.1.host());
-        let (dx, mut dw) = kernels::layer_norm_backward(&gradient, &stats, &x, &w, wanted);
+        let (x, w) = (saved.0.values(), saved.1.values());
+        let (dx, dw, db) = kernels::layer_norm_backward(&gradient, &stats, x, w, wanted);
         grads.add(slots.0, dx);
         if parameters {
-            grads.add(slots.2, dw.split_off(width));
+            grads.add(slots.2, db);
             grads.add(slots.1, dw);
         }
         Ok(())
@@ -40,12 +40,12 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Resul
 /// The shapes don't fit.
 pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f32) -> Result<Tensor> {
     fits("rms_norm", x, weight)?;
-    let (values, stats) = kernels::rms_norm(&x.host(), &weight.host(), eps);
+    let (values, stats) = kernels::rms_norm(x.values(), weight.values(), eps);
     let (slots, saved) = ((x.slot(), weight.slot()), (x.detached(), weight.detached()));
     Tensor::from_op(&[x, weight], values, x.shape(), move |grads, gradient| {
         let wanted = kernels::Wanted { input: slots.0.is_some(), parameters: slots.1.is_some() };
-        let (x, w) = (saved.0.host(), saved.1.host());
-        let (dx, dw) = kernels::rms_norm_backward(&gradient, &stats, &x, &w, wanted);
+        let (x, w) = (saved.0.values(), saved.1.values());
+        let (dx, dw) = kernels::rms_norm_backward(&gradient, &stats, x, w, wanted);
         grads.add(slots.0, dx);
         grads.add(slots.1, dw);
         Ok(())

@@ -1,7 +1,7 @@
 //! Relative positions along the axes of a grid, for attention with a decomposed bias.
 
 use super::require;
-use crate::nn::kernels::relative::{self as kernels, Shape};
+use crate::nn::device::relative::{self as kernels, Shape};
 use crate::tensor::{Result, Tensor};
 
 /// An axis of a grid of tokens.
@@ -36,11 +36,11 @@ pub fn relative_bias(
         || format!("q {:?}, table {:?}, a grid of {h} x {w}, {axis:?}", q.shape(), table.shape()),
     )?;
     let s = Shape { batch, grid: (h, w), heads, width, rows };
-    let values = kernels::relative(s, &q.host(), &table.host());
+    let values = kernels::relative(s, q.values(), table.values());
     let (slots, saved) = ((q.slot(), table.slot()), (q.detached(), table.detached()));
     Tensor::from_op(&[q, table], values, &[batch, heads, n, len], move |grads, gradient| {
-        let (q, table) = (saved.0.host(), saved.1.host());
-        let (dq, dtable) = kernels::relative_backward(s, &gradient, &q, &table);
+        let (q, table) = (saved.0.values(), saved.1.values());
+        let (dq, dtable) = kernels::relative_backward(s, &gradient, q, table);
         grads.add(slots.0, dq);
         grads.add(slots.1, dtable);
         Ok(())

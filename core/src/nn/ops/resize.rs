@@ -1,7 +1,7 @@
 //! Resizing feature maps, as PyTorch's `F.interpolate` does.
 
 use super::require;
-use crate::nn::kernels::resize::{self as kernels, Taps};
+use crate::nn::device::resize::{self as kernels, Taps};
 use crate::tensor::{Result, Tensor};
 
 /// Bilinear resize of `[B, H, W, C]`, without antialiasing.
@@ -66,7 +66,7 @@ fn resized(
         return Ok(x.clone());
     }
     let (down, across) = (taps(h, height), taps(w, width));
-    let values = kernels::resize(&x.host(), (h, w, c), &down, &across);
+    let values = kernels::resize(x.values(), (h, w, c), &down, &across);
     let slot = x.slot();
     Tensor::from_op(&[x], values, &[batch, height, width, c], move |grads, gradient| {
         let (down, across) = (down.transposed(h), across.transposed(w));

@@ -1,6 +1,6 @@
 //! Softmax.
 
-use crate::nn::kernels::softmax as kernels;
+use crate::nn::device::softmax as kernels;
 use crate::tensor::{Result, Tensor};
 
 /// Softmax over the last axis.
@@ -9,11 +9,11 @@ use crate::tensor::{Result, Tensor};
 /// The device has no room.
 pub fn softmax(x: &Tensor) -> Result<Tensor> {
     let width = x.rows().1;
-    let values = kernels::softmax(&x.host(), width);
+    let values = kernels::softmax(x.values(), width);
     let slot = x.slot();
     Tensor::from_op_with(&[x], values, x.shape(), move |out| {
-        move |grads: &mut crate::tensor::Grads, gradient: Vec<f32>| {
-            grads.add(slot, kernels::softmax_backward(&gradient, &out.host(), width));
+        move |grads: &mut crate::tensor::Grads, gradient: crate::tensor::Buffer| {
+            grads.add(slot, kernels::softmax_backward(&gradient, out.values(), width));
             Ok(())
         }
     })

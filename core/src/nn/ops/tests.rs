@@ -24,7 +24,7 @@ fn values_and_gradients(shapes: &[&[usize]], op: Op<'_>) -> Vec<Vec<f32>> {
     let out = op(&leaves).unwrap();
     let mut grads = out.backward_from(numbers(99, out.len())).unwrap();
     let mut all = vec![out.host().to_vec()];
-    all.extend(leaves.iter().map(|leaf| grads.take(leaf.slot().unwrap()).unwrap()));
+    all.extend(leaves.iter().map(|leaf| grads.take_host(leaf.slot().unwrap()).unwrap()));
     all
 }
 

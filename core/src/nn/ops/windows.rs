@@ -1,7 +1,7 @@
 //! Windows of a feature map, for attention within them.
 
 use super::require;
-use crate::nn::kernels::windows::{self as kernels, Shape};
+use crate::nn::device::windows::{self as kernels, Shape};
 use crate::tensor::{Result, Tensor};
 
 /// Cuts `[B, H, W, C]` into windows, row by row: `[B * windows, wh * ww, C]`. Where the map is no
@@ -15,7 +15,7 @@ pub fn windows(x: &Tensor, window: (usize, usize)) -> Result<Tensor> {
     let s = Shape { map: (h, w, c), window };
     let (rows, cols) = s.windows();
     let shape = [batch * rows * cols, window.0 * window.1, c];
-    let (values, slot) = (kernels::cut(s, &x.host()), x.slot());
+    let (values, slot) = (kernels::cut(s, x.values()), x.slot());
     Tensor::from_op(&[x], values, &shape, move |grads, gradient| {
         grads.add(slot, kernels::join(s, &gradient));
         Ok(())
@@ -35,7 +35,7 @@ pub fn join_windows(x: &Tensor, (h, w): (usize, usize), window: (usize, usize)) 
     require("join_windows", fits && per_map > 0 && count % per_map == 0, || {
         format!("{:?} as windows of {window:?} of maps of {h} x {w}", x.shape())
     })?;
-    let (values, slot) = (kernels::join(s, &x.host()), x.slot());
+    let (values, slot) = (kernels::join(s, x.values()), x.slot());
     Tensor::from_op(&[x], values, &[count / per_map, h, w, c], move |grads, gradient| {
         grads.add(slot, kernels::cut(s, &gradient));
         Ok(())

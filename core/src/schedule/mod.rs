@@ -7,6 +7,8 @@
 //! The nodes that don't record are the frozen prefix: their
 //! outputs depend on the sample alone.
 
+mod memory;
+
 use std::fmt;
 
 use petgraph::graph::NodeIndex;
@@ -15,6 +17,8 @@ use serde::Serialize;
 use crate::features::FeatureCache;
 use crate::graph::{Graph, Port, Source, Tiling};
 use crate::registry::{Cost, Kind};
+use crate::tensor::Precision;
+pub use memory::CardMemory;
 
 /// One node in one stage.
 #[derive(Debug, Clone, Serialize)]
@@ -39,6 +43,9 @@ pub struct Planned {
     pub trained: bool,
     /// Its parameters that do, in values.
     pub parameters_trained: u64,
+    /// Its parameters that no stage of the experiment trains, in values.
+    #[serde(skip)]
+    pub parameters_settled: u64,
     /// Whether gradients pass through it.
     pub records: bool,
     /// What its forward pass costs per sample.
@@ -73,6 +80,9 @@ pub struct Schedule {
     pub batch: usize,
     /// Whether blocks keep their inputs alone.
     pub gradient_checkpointing: bool,
+    /// In which numbers the model computes.
+    #[serde(skip_serializing_if = "is_default")]
+    pub precision: Precision,
 }
 
 /// Plans stage number `stage` of the graph.
@@ -108,6 +118,7 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
             parameters: node.parameters() as u64,
             trained,
             parameters_trained,
+            parameters_settled: settled(graph, index),
             records: trained || behind,
             cost: node.cost,
             kept: match spec {
@@ -129,7 +140,18 @@ pub fn plan(graph: &Graph, stage: usize) -> Schedule {
         length: graph.length(stage),
         batch: spec.map_or(1, |stage| stage.spec.batch),
         gradient_checkpointing: spec.is_some_and(|stage| stage.spec.gradient_checkpointing),
+        precision: graph.precision,
     }
+}
+
+fn is_default(precision: &Precision) -> bool {
+    *precision == Precision::default()
+}
+
+/// Parameters of a node that no stage trains, in values.
+fn settled(graph: &Graph, index: NodeIndex) -> u64 {
+    let params = graph.dag[index].params.iter().enumerate();
+    sum(params.filter(|(i, _)| graph.settles(index, *i)).map(|(_, param)| param.len() as u64))
 }
 
 /// Bytes that a frozen encoder's features take for a picture.
@@ -172,30 +194,6 @@ impl Schedule {
         };
         let flops = |n: &Planned| n.cost.flops.saturating_mul(passes(n)).saturating_add(again(n));
         sum(self.nodes.iter().map(flops))
-    }
-
-    /// Bytes of weights, gradients and optimiser moments.
-    pub fn state_bytes(&self) -> u64 {
-        let (trained, frozen) = self.parameters();
-        trained.saturating_mul(16).saturating_add(frozen.saturating_mul(4))
-    }
-
-    /// Bytes of activations at the peak of a step: all that recording nodes keep, and the largest
-    /// of those that keep nothing.
-    pub fn activation_bytes(&self) -> u64 {
-        let recording = self.nodes.iter().filter(|n| n.records).map(|n| n.cost);
-        let recording = recording.fold(Cost::default(), |sum, cost| sum + cost);
-        let kept = match self.gradient_checkpointing {
-            true => recording.checkpointed_activations(),
-            false => recording.activations,
-        };
-        let passing = self.nodes.iter().filter(|n| !n.records).map(|n| n.cost.activations).max();
-        kept.saturating_add(passing.unwrap_or(0)).saturating_mul(4 * self.batch as u64)
-    }
-
-    /// The estimated peak memory of a training step, in bytes.
-    pub fn peak_bytes(&self) -> u64 {
-        self.state_bytes().saturating_add(self.activation_bytes())
     }
 }
 
@@ -252,6 +250,17 @@ impl fmt::Display for Schedule {
             "  {} FLOPs per sample and step, {} at the peak (estimated)",
             count(self.flops_per_sample()),
             bytes(self.peak_bytes())
+        )?;
+        let card = self.card_memory();
+        writeln!(
+            f,
+            "  on a card: {} (weights {}, gradients {}, moments {}, activations {}, workspace {})",
+            bytes(card.total()),
+            bytes(card.weights),
+            bytes(card.gradients),
+            bytes(card.moments),
+            bytes(card.activations),
+            bytes(card.workspace)
         )
     }
 }
