@@ -32,6 +32,8 @@ use eagle_core::tensor::{Param, Result, Tensor, TensorError};
 use eagle_core::text::Tokenizer;
 use serde::{Deserialize, Serialize};
 
+use super::retrieval::ranks;
+use super::sinkhorn::shared_out;
 use super::views::view;
 
 eagle_core::config! {
@@ -343,70 +345,5 @@ fn average(teacher: &[Param], student: &[Param], kept: f32) {
                 *value = kept * *value + (1.0 - kept) * student;
             }
         });
-    }
-}
-
-/// Logits to probabilities `[rows, columns]` by the algorithm of Sinkhorn and Knopp: three times every
-/// column's sum is made the same, then every row's is made 1.
-fn shared_out(values: &mut [f32], columns: usize, temperature: f32) {
-    let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    values.iter_mut().for_each(|value| *value = ((*value - most) / temperature).exp());
-    for _ in 0..3 {
-        let mut sums = vec![0.0; columns];
-        for row in values.chunks(columns) {
-            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-        }
-        for row in values.chunks_mut(columns) {
-            row.iter_mut().zip(&sums).for_each(|(value, sum)| *value /= sum.max(f32::MIN_POSITIVE));
-            let sum: f32 = row.iter().sum();
-            row.iter_mut().for_each(|value| *value /= sum);
-        }
-    }
-}
-
-/// For each picture, given its two vectors, the rank of the second among those of all pictures, the one
-/// nearest to the first being 1. Of equals the first in the set comes first.
-fn ranks(pairs: &[Vec<f32>]) -> Vec<usize> {
-    let product = |one: &[f32], other: &[f32]| -> f32 {
-        let (first, _) = one.split_at(one.len() / 2);
-        let (_, second) = other.split_at(other.len() / 2);
-        first.iter().zip(second).map(|(a, b)| a * b).sum()
-    };
-    let rank = |(at, pair): (usize, &Vec<f32>)| {
-        let own = product(pair, pair);
-        let nearer = |(other, vectors): &(usize, &Vec<f32>)| {
-            let found = product(pair, vectors);
-            found > own || (found == own && *other < at)
-        };
-        1 + pairs.iter().enumerate().filter(nearer).count()
-    };
-    pairs.iter().enumerate().map(rank).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prototypes_are_shared_out_in_equal_parts() {
-        // All rows want the first column, the second row the most.
-        let mut values = vec![1.0, 0.2, 0.0, 1.2, 0.0, 0.1, 1.0, 0.0, 0.3];
-        shared_out(&mut values, 3, 0.2);
-        let row = |at: usize| values[3 * at..3 * at + 3].iter().sum::<f32>();
-        let column = |at: usize| values.iter().skip(at).step_by(3).sum::<f32>();
-        for at in 0..3 {
-            assert!((row(at) - 1.0).abs() < 1e-6, "row {at} of {values:?}");
-            assert!((column(at) - 1.0).abs() < 0.05, "column {at} of {values:?}");
-        }
-        assert!(values[3] > 0.8 && values[1] > 0.5 && values[8] > 0.5, "{values:?}");
-    }
-
-    #[test]
-    fn a_view_is_found_if_no_other_picture_is_nearer_and_of_equals_the_first_is() {
-        let pair = |first: f32, second: f32| {
-            vec![first.cos(), first.sin(), second.cos(), second.sin()]
-        };
-        assert_eq!(ranks(&[pair(0.0, 0.1), pair(1.0, 1.2), pair(1.15, 2.0)]), [1, 1, 3]);
-        assert_eq!(ranks(&[pair(0.5, 0.5), pair(0.5, 0.5), pair(0.5, 0.5)]), [1, 2, 3]);
     }
 }
