@@ -144,7 +144,7 @@ fn a_page_is_well_formed_whole_by_itself_and_names_every_run() {
     }
     for part in [
         "id=\"findings\"",
-        "id=\"findings\"",
+        "class=\"findings\"",
         "two-fusions",
         "fuse=SequenceAppend",
         "id=\"provenance\"",

@@ -75,7 +75,8 @@ fn an_expert_is_taught_judged_and_taken_by_a_probe() {
     let probe = format!(
         "Experiment(name: \"probe\", nodes: [{CLIP}, weights: From(\"expert.ron\")),
             (id: \"masks\", plugin: Segmentation(), from: [\"clip\"]),
-            (id: \"neighbours\", plugin: SelfDistillation(), from: [\"clip\"], weights: Random),
+            (id: \"views\", plugin: SelfDistillation(), from: [\"clip\"], weights: Random),
+            (id: \"neighbours\", plugin: NearestNeighbours(), from: [\"clip\"]),
          ], stages: [{stage}], evaluate: [{TEST}])"
     );
     let probe = write(home.path(), "probe.ron", &probe);
@@ -83,6 +84,7 @@ fn an_expert_is_taught_judged_and_taken_by_a_probe() {
     assert!(said.contains("frozen features are kept: clip"), "{said}");
     succeed(&["run", text(&probe), "--out", text(out.path())]);
     let found = scores("probe");
+    assert!(found.contains("views,recall@1,false"), "{found}");
     assert!(found.contains("neighbours,knn-accuracy,false"), "{found}");
     assert!(found.contains("masks,mean-iou,false"), "{found}");
     let alone = weights(out.path(), "clip/vision_model.pre_layrnorm.weight");

@@ -8,7 +8,8 @@ use crate::model::{Model, SeeError};
 use crate::spec::Generation;
 use crate::tensor::{Tensor, TensorError};
 use crate::text::Tokenizer;
-use crate::train::loader::{Batch, Drawn, Sequence, TextSpec};
+use crate::train::loader::{Batch, Drawn};
+use crate::train::sequence::{Sequence, TextSpec};
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]

@@ -18,7 +18,8 @@ use crate::registry::BenchmarkConfig;
 use crate::score::{Judged, Scale, Statistic};
 use crate::spec::Generation;
 use crate::tensor::{Tensor, TensorError};
-use crate::train::loader::{Batch, Drawn, Sequence, TextSpec};
+use crate::train::loader::{Batch, Drawn};
+use crate::train::sequence::{Sequence, TextSpec};
 
 /// Why an evaluation stopped.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,8 @@ use crate::nn::ops::{self, Activation};
 use crate::record::Prediction;
 use crate::registry::{Judgement, NoTap, Target};
 use crate::score::Verdict;
-use crate::train::loader::{self, Batch, Drawn, TextSpec};
+use crate::train::loader::{self, Batch, Drawn};
+use crate::train::sequence::TextSpec;
 use crate::train::taught::{self, Taught};
 
 /// What is measured.
@@ -53,14 +54,15 @@ pub fn measure(
     watch: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<Option<Vec<Prediction>>, EvaluateError> {
     let none = Frozen::none(what.model);
-    let frozen = if what.blind { &none } else { what.frozen };
+    let views = matches!(what.sink, Sink::Objective(taught, _) if taught.measured_views > 1);
+    let frozen = if what.blind || views { &none } else { what.frozen };
     let mut predictions = Vec::new();
     let mut seen = Readings::default();
     let all: Vec<usize> = (0..what.dataset.len()).collect();
     for chunk in all.chunks(what.batch.max(1)) {
         let drawn = |&index: &usize| {
             let sample = what.dataset.sample(index)?;
-            Ok(Drawn { sample, index, flipped: false, chance: 0 })
+            Ok(Drawn { sample, index, flipped: false, chance: index as u64 })
         };
         let drawn = chunk.iter().map(drawn).collect::<Result<Vec<_>, EvaluateError>>()?;
         match what.sink {
@@ -141,8 +143,8 @@ impl Readings {
         frozen: &Frozen,
         (taught, teaches): (&Taught, Teaches<'_>),
     ) -> Result<(), EvaluateError> {
-        let one = [Taught { views: 1, ..taught.clone() }];
-        let mut batch = taught::assemble(drawn, &what.model.images, &one, frozen)?;
+        let measured = [Taught { views: taught.measured_views, ..taught.clone() }];
+        let mut batch = taught::assemble(drawn, &what.model.images, &measured, frozen)?;
         what.withhold(&mut batch);
         let targets = batch.lessons.pop().unwrap_or_default();
         let (images, given) = frozen.given(what.model, &mut batch)?;

@@ -16,7 +16,8 @@ use eagle_core::registry::{EncoderConfig, LlmConfig, NoTap, Plugin, Tiled};
 use eagle_core::spec;
 use eagle_core::tensor::{Dev, Tape, Tensor};
 use eagle_core::text::{Template, TooLong};
-use eagle_core::train::loader::{Batch, Drawn, TextSpec, assemble};
+use eagle_core::train::loader::{Batch, Drawn, assemble};
+use eagle_core::train::sequence::TextSpec;
 use eagle_core::weights::{Bundle, Files, load_files};
 use eagle_plugins::llms::llama::Llama;
 

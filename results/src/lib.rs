@@ -31,7 +31,8 @@ pub use compare::{
 pub use describe::describe;
 pub use error::ResultsError;
 pub use findings::{
-    Claim, Evidence, Finding, FindingsFormat, Outcome, Verdict, findings, render_findings, studies,
+    Claim, Evidence, Finding, FindingsFormat, Outcome, Verdict, findings, findings_notes,
+    render_findings, studies,
 };
 pub use frame::{Format, Frame};
 pub use frames::{FramesSummary, build_frames, digest};

@@ -131,8 +131,11 @@ fn provenance(out: &Path) -> Result<Vec<(&'static str, String)>, ResultsError> {
 fn machines(out: &Path) -> Result<String, ResultsError> {
     let sql = "SELECT DISTINCT os, arch, threads FROM runs WHERE study IS NOT NULL \
                AND status = 'done' ORDER BY os, arch, threads";
-    let machine =
-        |row: Vec<Cell>| format!("{} {}, {} threads", row[0].text(), row[1].text(), row[2].text());
+    let machine = |row: Vec<Cell>| {
+        let threads = row[2].text();
+        let s = if threads == "1" { "" } else { "s" };
+        format!("{} {}, {threads} thread{s} a trial", row[0].text(), row[1].text())
+    };
     Ok(query(out, sql)?.rows().map(machine).collect::<Vec<_>>().join("; "))
 }
 

@@ -58,7 +58,7 @@ fn the_readme_says_how_the_runs_were_made_and_holds_the_findings_and_tables() {
     for wanted in [
         "- runs of studies: 15 done\n",
         "0.1 h of training and evaluation",
-        "- machine: linux x86_64, 2 threads\n",
+        "- machine: linux x86_64, 2 threads a trial\n",
         "- commit: `abc123`\n",
         "- command: `eagle-lab run fusion.ron`\n",
         "## mini-fusion\n",

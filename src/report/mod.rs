@@ -2,6 +2,7 @@
 
 mod curves;
 mod examples;
+mod findings;
 mod graphs;
 mod provenance;
 mod runs;
@@ -43,7 +44,7 @@ pub fn main(arguments: &Arguments, registry: &Registry) -> Result<(), Failure> {
     let studies = runs::studies(&arguments.out, &arguments.studies)?;
     let mut pictures = 0;
     let mut body = head(&studies);
-    body += &findings(arguments)?;
+    body += &findings::section(&arguments.out)?;
     for study in &studies {
         body += &section(study, arguments, registry, &mut pictures)?;
     }
@@ -82,16 +83,6 @@ fn head(studies: &[Study]) -> String {
 
 fn day(time: &str) -> &str {
     time.split('T').next().unwrap_or(time)
-}
-
-/// The paper's findings, and what the runs say of each.
-fn findings(arguments: &Arguments) -> Result<String, Failure> {
-    let found = eagle_results::findings(&arguments.out).map_err(Failure::running)?;
-    let text = eagle_results::render_findings(&found, eagle_results::FindingsFormat::Md);
-    Ok(format!(
-        "<section aria-labelledby=\"findings\">\n<h2 id=\"findings\">Findings</h2>\n{}</section>\n",
-        markdown::html(&text)
-    ))
 }
 
 /// A study: its table, curves, costs, graphs and examples.

@@ -12,7 +12,7 @@ use crate::measure::{Measurement, measure};
 use crate::model::ModelError;
 use crate::record::{self, Score};
 use crate::text::{Tokenizer, TooLong};
-use crate::train::loader::TextSpec;
+use crate::train::sequence::TextSpec;
 
 /// The predictions and the scores of one benchmark; found again if they were made before a kill.
 pub(super) fn examine(

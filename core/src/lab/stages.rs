@@ -15,7 +15,8 @@ use crate::record::{self, RecordError, StageRecord};
 use crate::schedule::{self, Schedule};
 use crate::spec::Weights;
 use crate::train::checkpoint::Checkpoint;
-use crate::train::loader::{Lesson, TextSpec};
+use crate::train::loader::Lesson;
+use crate::train::sequence::TextSpec;
 use crate::train::taught::Taught;
 use crate::train::{self, Job, Outcome, Step, Totals, Watch};
 use crate::weights::{self, Bundle, WeightsError};
@@ -282,9 +283,10 @@ pub(super) fn taught(work: &Work<'_>, stage: Option<&Stage>, model: &Model) -> V
         let id = &model.nodes[teaches.node].id;
         let at = graph.objectives.iter().position(|&node| graph.dag[node].id == *id)?;
         let node = *followed.iter().find(|&&node| node == graph.objectives[at])?;
-        let views = graph.objective(node)?.views();
+        let objective = graph.objective(node)?;
+        let (views, measured_views) = (objective.views(), objective.measured_views());
         let labeller = work.labellers.get(at)?.clone();
-        Some(Taught { node: id.clone(), labeller, image: teaches.image, views })
+        Some(Taught { node: id.clone(), labeller, image: teaches.image, views, measured_views })
     };
     model.objectives().filter_map(taught).collect()
 }

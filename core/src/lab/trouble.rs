@@ -39,9 +39,10 @@ pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, LabError>) -> Result<T,
         if let Some(OutOfMemory { bytes }) = panic.downcast_ref() {
             return Err(LabError::Memory { what: "a tensor", needs: *bytes as u64, has: None });
         }
-        if let Some(error) = panic.downcast_ref::<DevError>() {
-            return Err(LabError::Device { error: error.clone(), advice: String::new() });
-        }
+        let panic = match panic.downcast::<DevError>() {
+            Ok(error) => return Err(LabError::Device { error: *error, advice: String::new() }),
+            Err(panic) => panic,
+        };
         let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
         let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
         Err(LabError::Panic { said: said.unwrap_or_else(|| "it doesn't say why".to_owned()) })
@@ -56,18 +57,16 @@ pub(super) fn computes(graph: &Graph) -> Result<(), LabError> {
 
 /// The error with what would fit, where the device is the card and has no room.
 pub(super) fn advised(error: LabError, graph: &Graph) -> LabError {
-    let (LabError::Device { error, .. }, Some((_, total))) = (&error, Dev::memory()) else {
-        return error;
+    let (error, total) = match (error, Dev::memory()) {
+        (LabError::Device { error, .. }, Some((_, total))) if is_memory(&error) => (error, total),
+        (error, _) => return error,
     };
-    if !is_memory(error) {
-        return LabError::Device { error: error.clone(), advice: String::new() };
-    }
     let stages = (0..graph.stages.len()).map(|stage| {
         let plan = schedule::plan(graph, stage);
         let needs = schedule::bytes(plan.card_memory().total());
         format!("\n  stage `{}`: estimated at {needs}; {}", plan.stage, plan.fitting(total))
     });
-    LabError::Device { error: error.clone(), advice: stages.collect() }
+    LabError::Device { error, advice: stages.collect() }
 }
 
 /// Fails where a stage's weights, gradients and moments are more than the card has.

@@ -92,7 +92,9 @@ pub trait Objective {
     /// Shapes that break the promise, or the device fails.
     fn loss(&self, seen: Seen<'_>) -> TensorResult<Option<Tensor>>;
 
-    /// What is read out of each picture, plain numbers for [`Objective::judge`].
+    /// What is read out of each picture, plain numbers for [`Objective::judge`]; of several
+    /// [measured views](ObjectiveConfig::measured_views), out of all of a picture together. Their
+    /// features lie as in training: the first view of all, then the second.
     ///
     /// # Errors
     /// Shapes that break the promise, or the device fails.
@@ -130,6 +132,11 @@ pub trait ObjectiveConfig: Debug + Send + Sync {
     }
     /// The views in which its encoder sees every picture in training.
     fn views(&self) -> usize {
+        1
+    }
+    /// The views in which its encoder sees every picture when it is measured. With several, nothing
+    /// is augmented by more than [`Labeller::view`] does, and kept features are not used.
+    fn measured_views(&self) -> usize {
         1
     }
     /// The token embeddings of an objective that reads text; at least the tokenizer's.

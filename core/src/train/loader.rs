@@ -1,38 +1,20 @@
-//! From a data set to batches: order, preparation and prefetching.
+//! From a data set to batches: preparation and prefetching.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rayon::prelude::*;
 
-use super::grouped::Grouping;
+use super::order::Order;
+use super::sequence::{Sequence, TextSpec};
 use super::taught::{self, Taught};
 use crate::data::preprocess::{ImageSpec, prepare_as};
-use crate::data::tiles::{Layout, VisualTokens};
+use crate::data::tiles::Layout;
 use crate::data::{DataError, Dataset, Sample};
 use crate::features::{Frozen, Image, Kept};
 use crate::nn::ops::Row;
 use crate::registry::Target;
-use crate::seed::{self, Rng};
 use crate::tensor::{Dev, Result as TensorResult, Tensor};
-use crate::text::{EncodeError, Fitted, Piece, Template, Tokenizer, TooLong};
-
-/// How a conversation becomes a sequence.
-#[derive(Clone)]
-pub struct TextSpec {
-    /// The LLM's tokenizer.
-    pub tokenizer: Arc<Tokenizer>,
-    /// The conversation template.
-    pub template: Template,
-    /// The longest sequence in tokens, visual ones included.
-    pub max_length: usize,
-    /// What becomes of longer ones.
-    pub too_long: TooLong,
-    /// Visual tokens of each picture.
-    pub visual: VisualTokens,
-    /// Whether a fusion reads the questions.
-    pub asks: bool,
-}
 
 /// What is learnt from samples.
 #[derive(Clone)]
@@ -218,173 +200,6 @@ pub fn assemble(
     }
     batch.add_pictures(&seen, images, frozen)?;
     Ok(batch)
-}
-
-/// One conversation as rows.
-pub struct Sequence {
-    /// Visual rows count from 0 for the sample's own picture.
-    pub rows: Vec<Row>,
-    /// (row, label).
-    pub targets: Vec<(usize, u32)>,
-    /// Whether there are visual rows.
-    pub pictured: bool,
-    /// How many of them the picture has.
-    pub visual: usize,
-    /// How the picture is cut into tiles, where that depends on it.
-    pub layout: Option<Layout>,
-    /// Whether its end was cut off.
-    pub truncated: bool,
-    /// The tokens of what is asked about the picture; `None` where no fusion reads it.
-    pub question: Option<Vec<u32>>,
-}
-
-impl TextSpec {
-    /// A training sequence; `None` if the sample is too long and to be skipped.
-    ///
-    /// # Errors
-    /// The conversation can't be encoded, or is too long and that is an error.
-    pub fn encode(&self, sample: &Sample) -> Result<Option<Sequence>, DataError> {
-        let fault = |error: EncodeError| DataError::Sample {
-            sample: sample.id.clone(),
-            detail: error.kind.to_string(),
-        };
-        let question = self.question(sample)?;
-        let encoded = self.template.encode(&self.tokenizer, sample).map_err(fault)?;
-        let layout = self.layout(sample)?;
-        let visual = self.visual.of(layout.as_ref());
-        let fitted =
-            encoded.fit(&sample.id, self.max_length, visual, self.too_long).map_err(fault)?;
-        let (encoded, truncated) = match fitted {
-            Fitted::Whole(encoded) => (encoded, false),
-            Fitted::Truncated(encoded) => (encoded, true),
-            Fitted::Skipped => return Ok(None),
-        };
-        Ok(Some(Sequence { question, truncated, ..self.lay_out(&encoded.pieces, layout) }))
-    }
-
-    /// How a sample's picture is cut into tiles, where that depends on it.
-    fn layout(&self, sample: &Sample) -> Result<Option<Layout>, DataError> {
-        let Some(picture) = &sample.picture else { return Ok(None) };
-        self.visual.layout(picture).map_err(|error| error.of_sample(&sample.id))
-    }
-
-    /// The rows of a prompt: everything up to where the last turn's answer begins.
-    ///
-    /// # Errors
-    /// The conversation can't be encoded, or leaves no room for `answer` tokens.
-    pub fn prompt(&self, sample: &Sample, answer: usize) -> Result<Sequence, DataError> {
-        let fault = |detail: String| DataError::Sample { sample: sample.id.clone(), detail };
-        let last = sample.turns.len().saturating_sub(1);
-        let pieces = self.template.prompt(&self.tokenizer, sample, last);
-        let pieces = pieces.map_err(|error| fault(error.kind.to_string()))?;
-        let sequence = self.lay_out(&pieces, self.layout(sample)?);
-        if sequence.rows.len() + answer > self.max_length {
-            return Err(fault(format!(
-                "a prompt of {} tokens leaves no room for an answer of {answer} within {}",
-                sequence.rows.len(),
-                self.max_length
-            )));
-        }
-        Ok(Sequence { question: self.question(sample)?, ..sequence })
-    }
-
-    /// The tokens of the first turn's question, for fusions that read it: a picture is seen once,
-    /// before the turns that follow.
-    fn question(&self, sample: &Sample) -> Result<Option<Vec<u32>>, DataError> {
-        if !self.asks {
-            return Ok(None);
-        }
-        let text = sample.turns.first().map_or("", |turn| turn.question.as_str());
-        let tokens = self.tokenizer.encode(text).map_err(|error| DataError::Sample {
-            sample: sample.id.clone(),
-            detail: error.to_string(),
-        })?;
-        Ok(Some(tokens.into_iter().map(|token| token.id).collect()))
-    }
-
-    /// An LLM that reads no visual tokens is not shown the picture.
-    fn lay_out(&self, pieces: &[Piece], layout: Option<Layout>) -> Sequence {
-        let mut rows = Vec::new();
-        let mut targets = Vec::new();
-        let mut visual = 0;
-        for piece in pieces {
-            match piece {
-                Piece::Image => {
-                    visual = self.visual.of(layout.as_ref());
-                    rows.extend((0..visual).map(Row::Visual));
-                }
-                Piece::Token { id, label } => {
-                    // The row before a labelled token predicts it.
-                    if *label && !rows.is_empty() {
-                        targets.push((rows.len() - 1, *id));
-                    }
-                    rows.push(Row::Token(*id));
-                }
-            }
-        }
-        let pictured = visual > 0;
-        let layout = layout.filter(|_| pictured);
-        Sequence { rows, targets, pictured, visual, layout, truncated: false, question: None }
-    }
-}
-
-/// The order in which a stage meets its samples: a fresh permutation each epoch, one after the
-/// other. It depends on the seed alone, so that a resumed run goes on where it was.
-pub struct Order {
-    seed: u64,
-    len: usize,
-    total: usize,
-    epoch: Option<(usize, Vec<u32>)>,
-    grouped: Option<(Grouping, Vec<i32>)>,
-}
-
-impl Order {
-    /// `epochs` passes over `len` samples; the last one may be partial.
-    pub fn new(seed: u64, len: usize, epochs: f64) -> Order {
-        let total = (len as f64 * epochs).round().max(1.0) as usize;
-        let total = if len == 0 { 0 } else { total };
-        Order { seed, len, total, epoch: None, grouped: None }
-    }
-
-    /// The same, with a step's samples alike: `words` says how long each sample's conversation is,
-    /// negative without a picture.
-    #[must_use]
-    pub fn grouped(self, grouping: Grouping, words: Vec<i32>) -> Order {
-        Order { grouped: Some((grouping, words)), ..self }
-    }
-
-    /// Samples in all epochs together.
-    pub fn total(&self) -> usize {
-        self.total
-    }
-
-    /// The seed of the views of sample number `position` of the run.
-    fn chance(&self, position: usize) -> u64 {
-        seed::derive(self.seed, &format!("views {position}"))
-    }
-
-    /// A coin of sample number `position` of the run.
-    fn coin(&self, position: usize) -> bool {
-        Rng::of(self.seed, &format!("flip {position}")).bits() & 1 == 1
-    }
-
-    /// The data set's index of sample number `position` of the run.
-    pub fn at(&mut self, position: usize) -> usize {
-        let epoch = position / self.len;
-        if self.epoch.as_ref().is_none_or(|(known, _)| *known != epoch) {
-            let mut rng = Rng::of(self.seed, &format!("epoch {epoch}"));
-            let order = match &self.grouped {
-                Some((grouping, words)) => grouping.epoch(words, &mut rng, epoch * self.len),
-                None => {
-                    let mut order: Vec<u32> = (0..self.len as u32).collect();
-                    rng.shuffle(&mut order);
-                    order
-                }
-            };
-            self.epoch = Some((epoch, order));
-        }
-        self.epoch.as_ref().map_or(0, |(_, order)| order[position % self.len] as usize)
-    }
 }
 
 /// The micro-batches of one optimiser step.

@@ -9,7 +9,9 @@ mod follow;
 pub mod grouped;
 pub mod loader;
 pub mod optimizer;
+pub mod order;
 pub mod scaling;
+pub mod sequence;
 pub mod taught;
 
 use std::path::Path;
@@ -29,8 +31,9 @@ use crate::weights::WeightsError;
 use checkpoint::Checkpoint;
 use follow::forward_backward;
 use grouped::Grouping;
-use loader::{Batch, Lesson, Order, Source};
+use loader::{Batch, Lesson, Source};
 use optimizer::{Optimizer, Update};
+use order::Order;
 
 /// Why a stage stopped.
 #[derive(Debug, thiserror::Error)]

@@ -23,6 +23,8 @@ pub struct Taught {
     pub image: usize,
     /// Views of every picture.
     pub views: usize,
+    /// The same when it is measured.
+    pub measured_views: usize,
 }
 
 /// Prepares samples for objectives.

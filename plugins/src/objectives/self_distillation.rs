@@ -7,6 +7,12 @@
 //! are buffers of this node: part of every checkpoint, not trained.
 //!
 //! `[V x B, N, width]` of `V` views, the first two of them large crops, to a loss.
+//!
+//! The metric is retrieval, by which self-supervised features are judged where no class is to be named
+//! (there in section 4.2: landmarks, copies of a picture): of two large crops of every held-out
+//! picture, the one is to find the other. It asks for what the loss teaches, and for no label. A vote
+//! of the neighbours on classes ([`NearestNeighbours`](super::nearest_neighbours)) asks for something
+//! else as well: that the classes are what sets pictures apart.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -24,15 +30,16 @@ use eagle_core::registry::{
 use eagle_core::seed::Rng;
 use eagle_core::tensor::{Param, Result, Tensor, TensorError};
 use eagle_core::text::Tokenizer;
+use serde::{Deserialize, Serialize};
 
-use super::neighbours::{largest_class, vote};
+use super::retrieval::ranks;
+use super::sinkhorn::shared_out;
 use super::views::view;
 
 eagle_core::config! {
     /// DINO: a student learns to say of one view of a picture what its own average says of another.
-    /// Its metric is the share of pictures whose nearest neighbours among the others, by the mean of
-    /// the encoder's map, are of the class of its largest object; it needs annotations, the loss
-    /// doesn't.
+    /// Its metric is the share of pictures whose first large crop is nearer to their own second one
+    /// than to that of any other picture, by the mean of the encoder's map.
     pub struct SelfDistillation {
         /// Channels inside the head.
         hidden: usize = 128,
@@ -54,24 +61,38 @@ eagle_core::config! {
         teacher_temperature: (f32, f32) = (0.04, 0.07),
         /// How much of the teacher stays in a step, at first; it goes up to 1 by half a cosine.
         momentum: f32 = 0.99,
-        /// How much of the centre stays in a step.
+        /// What keeps the teacher from one answer for all: Centred (DINO: its logits less their
+        /// running mean) or SinkhornKnopp (DINOv2: within a batch every prototype is as much in
+        /// demand as any other, which holds in small batches, too).
+        centring: Centring = Centring::Centred,
+        /// With Centred, how much of the centre stays in a step.
         centre_momentum: f32 = 0.9,
-        /// The neighbours that vote in the metric.
-        neighbours: usize = 10,
     }
 }
 
 eagle_core::register!(objective SelfDistillation, examples [
     "SelfDistillation(hidden: 6, bottleneck: 4, prototypes: 5, local_views: 1)",
-    "SelfDistillation(hidden: 6, bottleneck: 4, prototypes: 5, local_views: 0, flip: false)",
+    "SelfDistillation(hidden: 6, bottleneck: 4, prototypes: 5, local_views: 0, flip: false, centring: SinkhornKnopp)",
 ]);
 
-/// The views that the teacher sees.
+/// How the teacher's answers are spread over the prototypes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Centring {
+    /// By a running mean of its logits.
+    Centred,
+    /// By shares in the batch.
+    SinkhornKnopp,
+}
+
+/// The views that the teacher sees, and that the metric compares.
 const GLOBAL: usize = 2;
+
+/// The rank of a picture's own other view, if it is found.
+const FIRST: &str = "1";
 
 impl ObjectiveConfig for SelfDistillation {
     fn metric(&self) -> &'static str {
-        "knn-accuracy"
+        "recall@1"
     }
 
     fn reads_annotations(&self) -> bool {
@@ -82,12 +103,15 @@ impl ObjectiveConfig for SelfDistillation {
         GLOBAL + self.local_views
     }
 
+    fn measured_views(&self) -> usize {
+        GLOBAL
+    }
+
     fn meets(&self, _: Backbone<'_>) -> std::result::Result<(), Misfit> {
         let sizes = [
             ("hidden", self.hidden),
             ("bottleneck", self.bottleneck),
             ("prototypes", self.prototypes),
-            ("neighbours", self.neighbours),
         ];
         if let Some((field, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
             return Err(Misfit::field(field, "must be at least 1"));
@@ -148,21 +172,15 @@ impl ObjectiveConfig for SelfDistillation {
     }
 }
 
-/// Draws the views; the class of the largest object is the metric's alone.
+/// Draws the views; of a picture nothing needs to be known.
 struct Crops {
     config: SelfDistillation,
     image: ImageSpec,
 }
 
 impl Labeller for Crops {
-    fn target(&self, known: Option<&Annotations>) -> std::result::Result<Target, String> {
-        let class = known.and_then(largest_class);
-        Ok(Target {
-            labels: class.map(|class| class as u32).into_iter().collect(),
-            count: 1.0,
-            answer: class.map_or(String::new(), |class| class.to_string()),
-            ..Target::default()
-        })
+    fn target(&self, _: Option<&Annotations>) -> std::result::Result<Target, String> {
+        Ok(Target { count: 1.0, answer: FIRST.to_owned(), ..Target::default() })
     }
 
     fn view(
@@ -237,6 +255,11 @@ impl Module {
         }
         let (first, last) = self.config.teacher_temperature;
         let temperature = first + (last - first) * (3.0 * progress).min(1.0) as f32;
+        if self.config.centring == Centring::SinkhornKnopp {
+            let mut values = logits.host().into_owned();
+            shared_out(&mut values, self.config.prototypes, temperature);
+            return Tensor::new(logits.dev(), values, logits.shape());
+        }
         let centre = ops::scale(&self.teacher.centre.tensor(), -1.0)?;
         ops::softmax(&ops::scale(&ops::add_rows(&logits, &centre)?, 1.0 / temperature)?)
     }
@@ -270,15 +293,23 @@ impl Objective for Module {
         ops::soft_cross_entropy(&logits, &targets).map(Some)
     }
 
-    fn read(&self, features: &Features, _: &[Target]) -> Result<Vec<Vec<f32>>> {
+    /// The vectors of a picture's two views.
+    fn read(&self, features: &Features, targets: &[Target]) -> Result<Vec<Vec<f32>>> {
         let vectors = ops::unit_rows(&ops::mean_rows(&features.map)?)?;
         let (_, width) = vectors.rows();
-        Ok(vectors.host().chunks(width).map(<[f32]>::to_vec).collect())
+        let values = vectors.host();
+        let (first, second) = values.split_at(targets.len() * width);
+        let both = first.chunks(width).zip(second.chunks(width));
+        Ok(both.map(|(first, second)| [first, second].concat()).collect())
     }
 
-    fn judge(&self, readings: &[Vec<f32>], targets: &[Target]) -> Vec<Option<Judgement>> {
-        let classes: Vec<Option<u32>> = targets.iter().map(|t| t.labels.first().copied()).collect();
-        vote(readings, &classes, self.config.neighbours)
+    fn judge(&self, readings: &[Vec<f32>], _: &[Target]) -> Vec<Option<Judgement>> {
+        let judged = |rank: usize| {
+            let prediction = rank.to_string();
+            let score = f64::from(u8::from(prediction == FIRST));
+            Some(Judgement { prediction, score })
+        };
+        ranks(readings).into_iter().map(judged).collect()
     }
 
     fn begin(&self, encoder: &[Param]) -> Result<()> {

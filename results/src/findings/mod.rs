@@ -12,7 +12,7 @@ use std::path::Path;
 pub use claims::Claim;
 pub(crate) use rows::place_of;
 use rows::{Studies, compared};
-pub use text::{FindingsFormat, render_findings};
+pub use text::{FindingsFormat, notes as findings_notes, render_findings};
 
 use crate::cell::Cell;
 use crate::stats::LEVEL;
@@ -103,7 +103,33 @@ impl Verdict {
     }
 }
 
+impl Evidence {
+    /// The difference with its interval, in points of percent: "+3.4 [+0.9, +5.9]".
+    #[must_use]
+    pub fn told(&self) -> String {
+        text::interval(self)
+    }
+
+    /// Which rows are set against which.
+    #[must_use]
+    pub fn rows(&self) -> String {
+        text::rows(self)
+    }
+}
+
 impl Finding {
+    /// What it says, with its margin.
+    #[must_use]
+    pub fn statement(&self) -> String {
+        text::statement(self)
+    }
+
+    /// The paper's numbers, where they are known, and the place.
+    #[must_use]
+    pub fn in_the_paper(&self) -> String {
+        text::paper(self)
+    }
+
     /// "holds", "does not hold", "undecided" or "no runs".
     #[must_use]
     pub fn verdict(&self) -> &'static str {

@@ -70,8 +70,9 @@ fn markdown(findings: &[Finding]) -> String {
     format!("{out}\n{}", notes(findings))
 }
 
-/// The rule, and what a reader of several findings must know.
-pub(super) fn notes(findings: &[Finding]) -> String {
+/// The rule, and what a reader of several findings must know, as a list in Markdown.
+#[must_use]
+pub fn notes(findings: &[Finding]) -> String {
     let tested = |finding: &&Finding| matches!(&finding.outcome, Outcome::Tested(e) if e.significance.is_some());
     let tested = findings.iter().filter(tested).count();
     let mut out = format!("- {RULE}\n");

@@ -1,14 +1,97 @@
 //! Classification by nearest neighbours, as DINO judges features (arXiv 2104.14294): the neighbours vote,
-//! the nearer the more.
+//! the nearer the more. It has no parameters and nothing to learn: it judges alone.
+//!
+//! `[B, N, width]` to one vector a picture, the mean over the map.
+
+use std::sync::Arc;
 
 use eagle_core::data::annotations::{Annotations, Object};
-use eagle_core::registry::Judgement;
+use eagle_core::nn::{Builder, ops};
+use eagle_core::registry::{
+    Backbone, Cost, Features, Judgement, Labeller, Misfit, Objective, ObjectiveConfig, Seen, Target,
+};
+use eagle_core::tensor::{Result, Tensor};
+use eagle_core::text::Tokenizer;
+
+use super::places::UNKNOWN;
+
+eagle_core::config! {
+    /// A judge of features, without a loss: the share of pictures whose nearest neighbours among the
+    /// others are of the class of its largest object. Pictures without objects are not judged.
+    pub struct NearestNeighbours {
+        /// The neighbours that vote.
+        neighbours: usize = 10,
+    }
+}
+
+eagle_core::register!(objective NearestNeighbours, examples ["NearestNeighbours(neighbours: 3)"]);
 
 /// The temperature of the votes, DINO's.
 const TEMPERATURE: f32 = 0.07;
 
+impl ObjectiveConfig for NearestNeighbours {
+    fn metric(&self) -> &'static str {
+        "knn-accuracy"
+    }
+
+    fn meets(&self, _: Backbone<'_>) -> std::result::Result<(), Misfit> {
+        match self.neighbours {
+            0 => Err(Misfit::field("neighbours", "must be at least 1")),
+            _ => Ok(()),
+        }
+    }
+
+    fn cost(&self, _: Backbone<'_>) -> Cost {
+        Cost::default()
+    }
+
+    fn labeller(&self, _: Backbone<'_>, _: Option<Arc<Tokenizer>>) -> Arc<dyn Labeller> {
+        Arc::new(Largest)
+    }
+
+    fn build(&self, _: Backbone<'_>, _: &mut Builder<'_>) -> Result<Box<dyn Objective>> {
+        Ok(Box::new(Module { neighbours: self.neighbours }))
+    }
+}
+
+/// The class of the largest object.
+struct Largest;
+
+impl Labeller for Largest {
+    fn target(&self, known: Option<&Annotations>) -> std::result::Result<Target, String> {
+        let class = largest_class(known.ok_or(UNKNOWN)?);
+        Ok(Target {
+            labels: class.map(|class| class as u32).into_iter().collect(),
+            count: 1.0,
+            answer: class.map_or(String::new(), |class| class.to_string()),
+            ..Target::default()
+        })
+    }
+}
+
+struct Module {
+    neighbours: usize,
+}
+
+impl Objective for Module {
+    fn loss(&self, _: Seen<'_>) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    fn read(&self, features: &Features, _: &[Target]) -> Result<Vec<Vec<f32>>> {
+        let vectors = ops::unit_rows(&ops::mean_rows(&features.map)?)?;
+        let (_, width) = vectors.rows();
+        Ok(vectors.host().chunks(width).map(<[f32]>::to_vec).collect())
+    }
+
+    fn judge(&self, readings: &[Vec<f32>], targets: &[Target]) -> Vec<Option<Judgement>> {
+        let classes: Vec<Option<u32>> = targets.iter().map(|t| t.labels.first().copied()).collect();
+        vote(readings, &classes, self.neighbours)
+    }
+}
+
 /// The class of the object with the largest outline; the one in front of equals.
-pub fn largest_class(known: &Annotations) -> Option<usize> {
+fn largest_class(known: &Annotations) -> Option<usize> {
     let largest = known.objects.iter().max_by(|a, b| area(a).total_cmp(&area(b)));
     largest.map(|object| object.class)
 }
@@ -22,7 +105,7 @@ fn area(object: &Object) -> f32 {
 
 /// For each vector of length 1, the class for which its `most` nearest neighbours among the others
 /// vote; `None` where no class is known.
-pub fn vote(vectors: &[Vec<f32>], classes: &[Option<u32>], most: usize) -> Vec<Option<Judgement>> {
+fn vote(vectors: &[Vec<f32>], classes: &[Option<u32>], most: usize) -> Vec<Option<Judgement>> {
     let known: Vec<usize> = (0..vectors.len()).filter(|&at| classes[at].is_some()).collect();
     let judged = |at: usize| {
         let class = classes[at]?;
