@@ -9,7 +9,7 @@
 
 mod mllm;
 
-use eagle_core::tensor::{Dev, Param, Precision, Result, Tape, Tensor, buffer::Stored};
+use eagle_core::tensor::{Dev, Param, Precision, Result, Tape, Tensor};
 use mllm::network::Vit;
 use mllm::{Builder, Bundle, Train, Training};
 use std::time::Instant;
@@ -225,8 +225,7 @@ fn prepared(
 fn encoded(vit: &Vit, image: &Tensor, trained: &[Param], work: Work) -> Result<f32> {
     let mean = eagle_core::nn::ops::mean_rows(&vit.forward(image)?)?;
     if work == Work::ForwardBackward {
-        let ones = Stored::like(mean.values()).upload(vec![1.0; mean.len()])?;
-        let mut grads = mean.backward_from(ones)?;
+        let mut grads = mean.backward_from(vec![1.0; mean.len()])?;
         // Of the patches' bias, which is the last to be computed: waiting for it is waiting for all.
         let last = trained.iter().find(|param| param.name().ends_with("patch.bias"));
         let last = last.and_then(|param| grads.take(param.slot())).expect("a gradient");
