@@ -83,7 +83,7 @@ fn greedy(
     count: usize,
     start: &[usize],
     rounds: usize,
-    min_gain: f64,
+    min_gain: Option<f64>,
     scores: &Scores,
 ) -> Progress {
     let mut progress = Progress::begin();
@@ -98,19 +98,21 @@ fn greedy(
         let candidates: Vec<Set> =
             (0..count).filter(|at| !set.contains(at)).map(|at| with(set, at)).collect();
         if candidates.is_empty() {
-            return progress.end(Next::Stop(Why::Everything));
+            return progress.over(Why::Everything);
         }
         if let Err(next) = progress.round(number, candidates, scores) {
             return progress.end(next);
         }
         let gain = progress.rounds.last().and_then(|round| round.gain);
-        if gain.is_some_and(|gain| gain <= min_gain + EQUAL) {
+        if let Some(min_gain) = min_gain
+            && gain.is_some_and(|gain| gain <= min_gain + EQUAL)
+        {
             // What didn't help enough is not kept.
             progress.best = best;
             return progress.end(Next::Stop(Why::Gain(min_gain)));
         }
     }
-    progress.end(Next::Stop(Why::Rounds))
+    progress.over(Why::Rounds)
 }
 
 fn with(set: &[usize], at: usize) -> Set {
@@ -138,6 +140,16 @@ impl Progress {
 
     fn end(self, next: Next) -> Progress {
         Progress { next, ..self }
+    }
+
+    /// The end of all rounds. Where an expert may take away, the best set need not be the last.
+    fn over(mut self, why: Why) -> Progress {
+        let of_rounds = self.rounds.iter().filter_map(|round| round.best.clone());
+        let better = |best: (Set, f64), next: (Set, f64)| {
+            if next.1 > best.1 + EQUAL { next } else { best }
+        };
+        self.best = of_rounds.reduce(better);
+        self.end(Next::Stop(why))
     }
 
     /// Adds a round that tries `sets`; what is next if it isn't over, or found nothing.
@@ -231,8 +243,8 @@ mod tests {
         }
     }
 
-    fn greedy_of(start: &[usize], rounds: usize, min_gain: f64) -> Strategy {
-        Strategy::Greedy { start: start.to_vec(), rounds, min_gain }
+    fn greedy_of(start: &[usize], rounds: usize, min_gain: impl Into<Option<f64>>) -> Strategy {
+        Strategy::Greedy { start: start.to_vec(), rounds, min_gain: min_gain.into() }
     }
 
     #[test]
@@ -257,6 +269,16 @@ mod tests {
         assert_eq!(winners, [&vec![0], &vec![0, 1], &vec![0, 1, 2], &vec![0, 1, 2, 3]]);
         assert_eq!(found.best.map(|(set, _)| set), Some(vec![0, 1, 2]));
         assert_eq!(found.next, Next::Stop(Why::Gain(0.0)));
+    }
+
+    #[test]
+    fn without_a_least_gain_it_goes_on_to_the_last_expert_and_names_the_best_set() {
+        let worth = [0.2, 0.5, -0.3, -0.1];
+        let truth = |set: &Set| Some(set.iter().map(|&at| worth[at]).sum::<f64>());
+        let (found, asked) = run(&search(4, greedy_of(&[0], 9, None)), &truth);
+        assert_eq!(asked.last(), Some(&vec![0, 1, 2, 3]));
+        assert_eq!(found.next, Next::Stop(Why::Everything));
+        assert_eq!(found.best.map(|(set, _)| set), Some(vec![0, 1]));
     }
 
     #[test]

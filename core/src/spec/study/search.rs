@@ -4,7 +4,7 @@ use super::Trial;
 use crate::spec::form::{Form, Known};
 use crate::spec::problem::{did_you_mean, listed};
 use crate::spec::syntax::{Item, Shape};
-use crate::spec::values::{Place, each, number, text, texts};
+use crate::spec::values::{Place, each, number, option, text, texts};
 use crate::spec::{Problem, Span, Spanned, without};
 
 /// A search over the sets of an experiment's experts. A set is a list of positions in `experts`,
@@ -30,8 +30,8 @@ pub enum Strategy {
         start: Vec<usize>,
         /// The most rounds.
         rounds: usize,
-        /// What an expert must add to the score, at least: more than this.
-        min_gain: f64,
+        /// What an expert must add to the score, at least: more than this. None: it may take away.
+        min_gain: Option<f64>,
     },
     /// All sets.
     Exhaustive {
@@ -162,7 +162,7 @@ pub(super) fn read(place: &Place<'_>) -> Result<Search, Vec<Problem>> {
         true => Strategy::Greedy {
             start: form.or("start", |place: &Place<'_>| start(place, &experts), Vec::new()),
             rounds: form.or("rounds", self::count, count),
-            min_gain: form.or("min_gain", gain, 0.0),
+            min_gain: form.or("min_gain", option(gain), Some(0.0)),
         },
         false => Strategy::Exhaustive {
             at_least: form.or("at_least", |place: &Place<'_>| size(place, 1, count), 1),
